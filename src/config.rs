@@ -1,0 +1,623 @@
+//! What the operator chose: one struct per `[table]`, checked on load, unknown keys refused by name, file and line.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::Error as _;
+use url::Url;
+
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::ocm::address::Provider;
+
+/// Every setting with its default and its explanation, as it is shipped. A test compares it with [`Config::default`].
+pub const EXAMPLE: &str = include_str!("../ocm.example.toml");
+
+/// Where the file is looked for when none is named.
+pub const SEARCHED: [&str; 2] = ["ocm.toml", "/etc/ocm/ocm.toml"];
+
+const ENVIRONMENT_PREFIX: &str = "OCM_";
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub server: Server,
+    pub tls: Tls,
+    pub federation: Federation,
+    pub invites: Invites,
+    pub shares: Shares,
+    pub files: Files,
+    pub accounts: Accounts,
+    pub limits: Limits,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub public_url: PublicUrl,
+    pub name: String,
+    pub listen: Listen,
+    pub data_dir: PathBuf,
+    /// Relative to `data_dir` unless absolute.
+    pub admin_socket: PathBuf,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    pub mode: TlsMode,
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub extra_ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// `files` where a certificate is named, else `off` for an http address and `proxy` for an https one.
+    #[default]
+    Auto,
+    Off,
+    Proxy,
+    Files,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Federation {
+    pub mode: Mode,
+    pub require_signatures: bool,
+    pub require_token_exchange: bool,
+    pub signature_max_age: Span,
+    pub clock_skew: Span,
+    pub discovery_cache: Span,
+    pub private_network: Vec<PrivateNetwork>,
+}
+
+/// Which servers may federate with this one, before any rule for a server of its own is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// A server is admitted when one of our users trades an invite with it.
+    #[default]
+    Invite,
+    Allowlist,
+    Open,
+}
+
+/// Addresses that are not public and may be called all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrivateNetwork {
+    pub cidr: IpNet,
+    /// Every port where empty.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// Whether http is spoken there where https does not answer.
+    #[serde(default)]
+    pub plain_http: bool,
+}
+
+impl PrivateNetwork {
+    pub fn covers(&self, ip: IpAddr, port: u16) -> bool {
+        self.cidr.contains(&ip) && (self.ports.is_empty() || self.ports.contains(&port))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Invites {
+    pub expires: Span,
+    pub max_expires: Span,
+    pub max_uses: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shares {
+    pub token_lifetime: Span,
+    pub delivery_retry: Vec<Span>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Files {
+    pub max_upload: Size,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    pub session_idle: Span,
+    pub session_max: Span,
+    pub min_password: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    pub max_body: Size,
+    pub peer_timeout: Span,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    Text,
+    Json,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            public_url: PublicUrl::parse("http://127.0.0.1:8080").expect("the default address is an address"),
+            name: "ocmesh".to_owned(),
+            listen: Listen(vec![SocketAddr::from(([127, 0, 0, 1], 8080))]),
+            data_dir: PathBuf::from("ocmesh-data"),
+            admin_socket: PathBuf::from("admin.sock"),
+        }
+    }
+}
+
+impl Default for Federation {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            require_signatures: true,
+            require_token_exchange: false,
+            signature_max_age: Span::seconds(300),
+            clock_skew: Span::seconds(60),
+            discovery_cache: Span::seconds(3600),
+            private_network: Vec::new(),
+        }
+    }
+}
+
+impl Default for Invites {
+    fn default() -> Self {
+        Self {
+            expires: Span::seconds(7 * 86_400),
+            max_expires: Span::seconds(90 * 86_400),
+            max_uses: 100,
+        }
+    }
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self {
+            token_lifetime: Span::seconds(300),
+            delivery_retry: [10, 60, 600, 3600, 6 * 3600, 24 * 3600].map(Span::seconds).to_vec(),
+        }
+    }
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            max_upload: Size(10 << 30),
+        }
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            session_idle: Span::seconds(12 * 3600),
+            session_max: Span::seconds(30 * 86_400),
+            min_password: 12,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body: Size(64 << 10),
+            peer_timeout: Span::seconds(15),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `file`, or the first of [`SEARCHED`] that is there, or takes the defaults; then the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::ConfigInvalid`] with file, line and key; or naming the environment variable that is wrong.
+    pub fn load(file: Option<&Path>) -> Result<Self> {
+        let found = match file {
+            Some(file) => Some(file.to_owned()),
+            None => SEARCHED.iter().map(PathBuf::from).find(|candidate| candidate.is_file()),
+        };
+        let (text, origin) = match &found {
+            Some(file) => (
+                std::fs::read_to_string(file).map_err(|cause| refuse(format!("{}: {cause}", file.display())))?,
+                file.display().to_string(),
+            ),
+            None => (String::new(), "the defaults".to_owned()),
+        };
+        let mut config = Self::parse(&text, &origin)?;
+        let overrides = environment_overrides(std::env::vars());
+        if !overrides.is_empty() {
+            config = overlay(&text, &overrides)?;
+        }
+        config.check().map_err(|error| refuse(format!("{origin}: {error}")))?;
+        Ok(config.settle(found.as_deref()))
+    }
+
+    /// Reads one file's text; `origin` stands in front of each complaint.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            refuse(format!("{origin}:{line}: {}", error.message()))
+        })
+    }
+
+    /// What no single key can tell.
+    fn check(&self) -> Result<()> {
+        if (self.tls_mode() == TlsMode::Files) && (self.tls.cert_file.is_none() || self.tls.key_file.is_none()) {
+            return Err(Error::invalid(
+                "tls.mode",
+                "\"files\" needs tls.cert_file and tls.key_file.",
+            ));
+        }
+        if self.tls_mode() == TlsMode::Off && self.server.public_url.is_https() {
+            return Err(Error::invalid(
+                "tls.mode",
+                "\"off\" does not fit an https public_url; say \"proxy\" if a reverse proxy does TLS.",
+            ));
+        }
+        if self.shares.delivery_retry.is_empty() {
+            return Err(Error::invalid("shares.delivery_retry", "At least one wait is needed."));
+        }
+        if self.server.listen.0.is_empty() {
+            return Err(Error::invalid("server.listen", "At least one address is needed."));
+        }
+        Ok(())
+    }
+
+    /// Relative paths are relative to the file that names them, not to where the server happens to be started.
+    fn settle(mut self, file: Option<&Path>) -> Self {
+        let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
+        self.server.data_dir = base.join(&self.server.data_dir);
+        self.server.admin_socket = self.server.data_dir.join(&self.server.admin_socket);
+        for path in [
+            &mut self.tls.cert_file,
+            &mut self.tls.key_file,
+            &mut self.tls.extra_ca_file,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            *path = base.join(&*path);
+        }
+        self
+    }
+
+    /// The mode in force, with `auto` resolved.
+    pub fn tls_mode(&self) -> TlsMode {
+        match self.tls.mode {
+            TlsMode::Auto if self.tls.cert_file.is_some() => TlsMode::Files,
+            TlsMode::Auto if self.server.public_url.is_https() => TlsMode::Proxy,
+            TlsMode::Auto => TlsMode::Off,
+            chosen => chosen,
+        }
+    }
+}
+
+fn refuse(message: String) -> Error {
+    Error::new(Reason::ConfigInvalid, message)
+}
+
+/// `OCM_SERVER_PUBLIC_URL=...` as `(name, ["server", "public_url"], value)`; the section ends at the first `_`.
+fn environment_overrides(vars: impl Iterator<Item = (String, String)>) -> Vec<(String, [String; 2], String)> {
+    vars.filter_map(|(name, value)| {
+        let (section, key) = name.strip_prefix(ENVIRONMENT_PREFIX)?.split_once('_')?;
+        let path = [section.to_ascii_lowercase(), key.to_ascii_lowercase()];
+        Some((name, path, value))
+    })
+    .collect()
+}
+
+fn overlay(text: &str, overrides: &[(String, [String; 2], String)]) -> Result<Config> {
+    let mut table: toml::Table = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
+    for (name, [section, key], value) in overrides {
+        // A bare word is a string; anything TOML can read (true, 5, ["a"]) is what it says.
+        let value = format!("v = {value}")
+            .parse::<toml::Table>()
+            .ok()
+            .and_then(|mut parsed| parsed.remove("v"))
+            .unwrap_or_else(|| toml::Value::String(value.clone()));
+        let section = table
+            .entry(section.clone())
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let section = section
+            .as_table_mut()
+            .ok_or_else(|| refuse(format!("{name}: not a setting")))?;
+        section.insert(key.clone(), value);
+        Config::deserialize(toml::Value::Table(table.clone()))
+            .map_err(|error| refuse(format!("environment variable {name}: {}", error.message())))?;
+    }
+    Config::deserialize(toml::Value::Table(table)).map_err(|error| refuse(error.message().to_owned()))
+}
+
+/// The address people and peers see: scheme and authority, nothing behind them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    url: Url,
+    provider: Provider,
+}
+
+impl PublicUrl {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("{error}, expected something like https://cloud.example.org"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("the address must begin with https:// (or http:// for a trial)".to_owned());
+        }
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty()
+        {
+            return Err("only scheme, host and port: OCM lives at the root of its host".to_owned());
+        }
+        let provider = Provider::from_url(&url).map_err(|invalid| invalid.why().to_owned())?;
+        Ok(Self { url, provider })
+    }
+
+    /// The host (and port) of our OCM Addresses.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// `https://cloud.example.org`, without a slash at the end.
+    pub fn origin(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// The address of `path` (which begins with `/`) here.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.origin())
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.origin())
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// One address or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen(pub Vec<SocketAddr>);
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        let texts = match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(text) => vec![text],
+            OneOrMany::Many(texts) => texts,
+        };
+        let read = |text: &String| {
+            text.parse()
+                .map_err(|_| D::Error::custom(format!("\"{text}\" is not an address with a port, such as 127.0.0.1:8080")))
+        };
+        texts.iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// A length of time: `30s`, `15m`, `24h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl Span {
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let wrong = || format!("\"{text}\" is not a length of time, such as 30s, 15m, 24h or 7d");
+        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit = match text[digits..].trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(unit).map(Self::seconds).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A number of bytes: `64KiB`, `10MB`, `2GiB`, or a bare number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let wrong = || format!("\"{text}\" is not a size, such as 64KiB, 10MB or 2GiB");
+        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit = match text[digits..].trim() {
+            "" | "B" => 1,
+            "kB" | "KB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(unit).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example with every setting's comment sign taken away: `# key = value` and `# [[table]]`.
+    fn uncommented() -> String {
+        let setting = |line: &str| {
+            let bare = line.strip_prefix("# ")?;
+            let key = bare.split('=').next()?.trim();
+            let is_key = bare.contains('=') && !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            is_key.then(|| bare.to_owned())
+        };
+        EXAMPLE
+            .lines()
+            .map(|line| setting(line).unwrap_or_else(|| line.to_owned()))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn the_example_file_names_every_setting_with_its_default() {
+        let example = Config::parse(&uncommented(), "ocm.example.toml").unwrap();
+        // These have no default that could be written down; the example shows one instead.
+        let mut expected = Config::default();
+        expected.tls.cert_file = Some("/etc/ocm/tls/fullchain.pem".into());
+        expected.tls.key_file = Some("/etc/ocm/tls/privkey.pem".into());
+        expected.tls.extra_ca_file = Some("/etc/ocm/tls/lab-ca.pem".into());
+        assert_eq!(example, expected);
+        assert_eq!(Config::parse(EXAMPLE, "ocm.example.toml").unwrap(), Config::default());
+        let keys: Vec<_> = include_str!("config.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ").map(|(key, _)| key))
+            .filter(|key| !key.contains('('))
+            .collect();
+        for key in keys {
+            assert!(EXAMPLE.contains(key), "ocm.example.toml does not mention {key}");
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_named_with_file_line_and_key() {
+        let check = |text: &str, expected: &[&str]| {
+            let error = Config::parse(text, "/etc/ocm/ocm.toml").unwrap_err();
+            assert_eq!(error.reason(), Reason::ConfigInvalid);
+            for part in expected {
+                assert!(error.to_string().contains(part), "{error} should mention {part}");
+            }
+        };
+        check("[server]\npublic_url = \"cloud\"", &["/etc/ocm/ocm.toml:2:", "https://"]);
+        check("\n[tls]\nmode = \"acne\"", &["ocm.toml:3:", "acne", "proxy"]);
+        check("[tls]\nemial = 1", &["ocm.toml:2:", "emial", "cert_file"]);
+        check("[federation]\nmode = \"invites\"", &[":2:", "invites", "allowlist"]);
+        check("[server]\nlisten = \"8080\"", &[":2:", "8080", "127.0.0.1:8080"]);
+        check("[invites]\nexpires = \"a week\"", &[":2:", "a week", "7d"]);
+        check("[limits]\nmax_body = \"many\"", &[":2:", "64KiB"]);
+        check("[server]\npublic_url = \"https://a.example/cloud\"", &[":2:", "root"]);
+        check("[[federation.private_network]]\ncidr = \"10.0.0.0/99\"", &[":2:"]);
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_is_named_when_wrong() {
+        let read = |vars: &[(&str, &str)]| {
+            let overrides = environment_overrides(vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+            overlay("[server]\nname = \"file\"", &overrides)
+        };
+        assert_eq!(read(&[("OCM_SERVER_NAME", "env")]).unwrap().server.name, "env");
+        let config = read(&[("OCM_FEDERATION_REQUIRE_SIGNATURES", "false"), ("PATH", "/bin")]).unwrap();
+        assert!(!config.federation.require_signatures);
+        assert_eq!(config.server.name, "file");
+        let error = read(&[("OCM_TLS_MODE", "acne")]).unwrap_err();
+        assert!(error.to_string().contains("OCM_TLS_MODE"), "{error}");
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_stop_the_start() {
+        let check = |text: &str, key: &str| {
+            let error = Config::parse(text, "x").unwrap().check().unwrap_err();
+            assert_eq!(error.field(), Some(key));
+        };
+        check("[tls]\nmode = \"files\"", "tls.mode");
+        check("[server]\npublic_url = \"https://a.example\"\n[tls]\nmode = \"off\"", "tls.mode");
+        check("[shares]\ndelivery_retry = []", "shares.delivery_retry");
+    }
+
+    #[test]
+    fn a_public_url_gives_the_provider_of_our_addresses() {
+        let check = |url: &str, provider: &str, origin: &str| {
+            let parsed = PublicUrl::parse(url).unwrap();
+            assert_eq!(parsed.provider().to_string(), provider);
+            assert_eq!(parsed.origin(), origin);
+        };
+        check("https://Cloud.Example.org/", "cloud.example.org", "https://cloud.example.org");
+        check("https://cloud.example.org:443", "cloud.example.org", "https://cloud.example.org");
+        check("http://127.0.0.1:9100", "127.0.0.1:9100", "http://127.0.0.1:9100");
+    }
+
+    #[test]
+    fn relative_paths_are_relative_to_the_file() {
+        let config = Config::parse("[server]\ndata_dir = \"data\"", "x").unwrap();
+        let settled = config.settle(Some(Path::new("/etc/ocm/ocm.toml")));
+        assert_eq!(settled.server.data_dir, Path::new("/etc/ocm/data"));
+        assert_eq!(settled.server.admin_socket, Path::new("/etc/ocm/data/admin.sock"));
+    }
+}
