@@ -1,4 +1,39 @@
-//! stub
+//! The protocol: its messages and rules. No I/O, no clock, no randomness; what they need comes in as an argument.
+//!
+//! Two texts of draft-ietf-ocm-open-cloud-mesh are followed at once: -05 (`IETF-OCM.md` of `cs3org/OCM-API` at commit
+//! `03d9ae7b1f79`, protocol version 1.4) and what became -07 (commit `6a0586183cbe`). Where they differ, the code names
+//! the one it means. Others are read leniently, and we write strictly.
+//!
+//! | Section of the draft | Here |
+//! | --- | --- |
+//! | _OCM Address_ | [`address::OcmAddress`], [`address::Provider`] |
+//! | _OCM API Discovery_ | [`discovery::Discovery`], [`discovery::Capability`], [`discovery::Criterion`] |
+//! | _Invite Flow_ | [`invite::InviteString`], [`invite::InviteAcceptanceRequest`], [`invite::InviteAcceptanceResponse`] |
+//! | _Share Creation Notification_ | [`share::ShareCreationNotification`], [`share::ShareAnswer`] |
+//! | _OCM Notifications_ | [`notification::OcmNotification`] |
+//! | _Resource Access_ | [`share::WebdavOffer::locate`], [`code_flow::how_to_read`] |
+//! | _Code Flow_ | [`code_flow::TokenRequest`], [`code_flow::TokenResponse`], [`access_token::Claims`] |
+//! | Appendix B, _JWKS and HTTP Signature Examples_ | [`jwks::JwkSet`], [`signature::Unverified`], [`signature::sign`] |
+
+// Each uses only those above it.
+mod json;
+
+pub mod address;
+pub mod jwks;
+pub mod signature;
+
+pub mod invite;
+
+pub mod discovery;
+
+pub mod share;
+
+pub mod notification;
+
+pub mod code_flow;
+
+pub mod access_token;
+
 use std::fmt;
 
 /// A message that breaks a rule of the protocol: which field, and why.
@@ -10,6 +45,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
+    /// `why` is a sentence that the sender may read.
     pub fn new(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             field: field.into(),
