@@ -1,0 +1,188 @@
+//! The data directory around the engine: whose it is, and which installation's.
+
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::fs::TryLockError;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+
+/// A data directory that this process alone may use, until dropped.
+pub(super) struct DataDir {
+    path: PathBuf,
+    /// Locked; says which process did so. The engine has a lock of its own, but can't name the one who holds it.
+    _lock: File,
+}
+
+impl DataDir {
+    pub(super) fn take(path: &Path) -> Result<Self> {
+        let unusable = |cause: io::Error| unusable(path, cause);
+        let db = path.join("db");
+        // What is in it is for nobody else; the engine would leave that to the umask.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&db)
+            .map_err(unusable)?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Without the number the refusal is still right.
+                let _ = lock.read_to_string(&mut holder);
+                return Err(locked(path, holder.trim()));
+            }
+            Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
+        }
+        lock.set_len(0)
+            .and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()))
+            .map_err(unusable)?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn db(&self) -> PathBuf {
+        self.path.join("db")
+    }
+
+    /// The installation whose data should be here; nothing where there was none yet.
+    pub(super) fn instance_id(&self) -> Result<Option<String>> {
+        match fs::read_to_string(self.path.join("instance_id")) {
+            Ok(id) => Ok(Some(id.trim().to_owned())),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(unusable(&self.path, cause)),
+        }
+    }
+
+    pub(super) fn set_instance_id(&self, id: &str) -> Result<()> {
+        let temporary = self.path.join("instance_id.new");
+        let write = || {
+            let mut file = File::create(&temporary)?;
+            file.write_all(id.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, self.path.join("instance_id"))?;
+            self.sync()
+        };
+        write().map_err(|cause| unusable(&self.path, cause))
+    }
+
+    pub(super) fn ledger(&self) -> Result<Ledger> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.path.join("durable"))
+            .map(Ledger)
+            .map_err(|cause| unusable(&self.path, cause))
+    }
+
+    /// Makes the names of all files last, and what the engine writes without asking for it to be kept.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let db = self.db();
+        for entry in fs::read_dir(&db)? {
+            let entry = entry?;
+            File::open(entry.path())?.sync_all()?;
+        }
+        File::open(db)?.sync_all()?;
+        File::open(&self.path)?.sync_all()?;
+        match File::open(self.path.join("..")) {
+            // Where this user may not even look, somebody else made the directory, and long ago.
+            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            parent => parent?.sync_all(),
+        }
+    }
+}
+
+/// How many changes the disk has for certain, written where the engine can't lose it.
+///
+/// One flipped bit, and the engine takes the rest of its log for never written: it opens without an error, as it was
+/// last week. This is what notices. It is written after the engine's file was synced and never synced itself: after a
+/// power cut it may be behind, which is harmless, but not ahead.
+pub(super) struct Ledger(File);
+
+impl Ledger {
+    /// Nothing is known if it is not there, as after a restore, or was not written to its end.
+    pub(super) fn read(&self) -> u64 {
+        let mut digits = [0; 20];
+        match self.0.read_exact_at(&mut digits, 0) {
+            Ok(()) => str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()),
+            Err(_) => None,
+        }
+        .unwrap_or(0)
+    }
+
+    pub(super) fn write(&self, durable: u64) -> io::Result<()> {
+        self.0.write_all_at(format!("{durable:020}").as_bytes(), 0)
+    }
+}
+
+pub(super) fn locked(path: &Path, holder: &str) -> Error {
+    let who = match holder {
+        "" => "another process".to_owned(),
+        pid => format!("process {pid}"),
+    };
+    let message = format!(
+        "The data in {} is in use by {who}. Only one server can have it: stop that one, or choose another directory.",
+        path.display()
+    );
+    Error::new(Reason::DataLocked, message)
+}
+
+pub(super) fn unusable(path: &Path, cause: io::Error) -> Error {
+    match Error::from(cause) {
+        full if full.reason() == Reason::DiskFull => full,
+        other => {
+            let message = format!(
+                "The data directory {} can't be used: {}.",
+                path.display(),
+                other.causes()
+            );
+            Error::new(Reason::ConfigInvalid, message).caused_by(other)
+        }
+    }
+}
+
+pub(super) fn damaged(path: &Path, what: &str) -> Error {
+    let message = format!(
+        "The data in {} is damaged: {what}. Restore a backup of it; until then nothing is served from it.",
+        path.display()
+    );
+    Error::new(Reason::DataDamaged, message)
+}
+
+pub(super) fn newer(path: &Path, format: &str) -> Error {
+    let message = format!(
+        "The data in {} was written by format {format}; this ocmesh reads up to format {}. Start the ocmesh that wrote \
+         it, or restore a backup from before the update.",
+        path.display(),
+        super::SCHEMA
+    );
+    Error::new(Reason::DataNewer, message)
+}
