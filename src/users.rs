@@ -1,0 +1,480 @@
+//! Accounts: who may sign in here, with argon2id passwords and sessions kept on the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::Argon2;
+use argon2::PasswordHasher;
+use argon2::PasswordVerifier;
+use argon2::password_hash::phc::PasswordHash;
+use aws_lc_rs::digest;
+use moka::sync::Cache;
+use serde::Deserialize;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use crate::clock::Timestamp;
+use crate::config::Accounts;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::random;
+use crate::secret::Secret;
+use crate::store::Index;
+use crate::store::Key;
+use crate::store::Listing;
+use crate::store::Page;
+use crate::store::Record;
+use crate::store::Store;
+use crate::store::Txn;
+
+/// How long a set-up link opens the page that makes the first admin.
+pub const SETUP_LINK_LASTS: Duration = Duration::from_secs(30 * 60);
+
+const SESSION_TOKEN_LENGTH: usize = 43;
+const SETUP_CODE_LENGTH: usize = 24;
+/// How stale `Session::seen` may get before it is written again: a write for every click would cost more than it tells.
+const SEEN_EVERY: Duration = Duration::from_secs(300);
+/// How many passwords are hashed at once; each takes 19 MiB.
+const HASHERS: usize = 2;
+const TRIES: u32 = 10;
+const TRIES_WITHIN: Duration = Duration::from_secs(15 * 60);
+const MAX_PASSWORD: usize = 1024;
+
+/// Someone with an account here. The name is the identifier of their OCM Address and is never given out twice.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    pub name: String,
+    pub display_name: String,
+    pub mail: String,
+    pub admin: bool,
+    pub created: Timestamp,
+    /// In the PHC string format; a hash, and still nobody's business.
+    password: Secret,
+}
+
+impl Record for User {
+    const KIND: &'static str = "user";
+
+    fn key(&self) -> Key {
+        Key::of([&self.name])
+    }
+
+    fn index(&self) -> Vec<Index> {
+        if self.admin {
+            vec![Index::new("admin", ["yes"])]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// What a new account needs.
+#[derive(Clone, Debug, Deserialize)]
+pub struct NewUser {
+    pub name: String,
+    #[serde(default)]
+    pub display_name: String,
+    #[serde(default)]
+    pub mail: String,
+    pub password: Secret,
+    #[serde(default)]
+    pub admin: bool,
+}
+
+/// Proof that a person signed in: who they are, and what their forms must carry.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub user: User,
+    /// Stands in every form; a form without it was not made by our pages (T-70).
+    pub form_token: Secret,
+    id: String,
+}
+
+/// A session as it is kept: its token only as a hash, so that the store opens no door (T-72).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct KeptSession {
+    id: String,
+    user: String,
+    form_token: Secret,
+    created: Timestamp,
+    seen: Timestamp,
+}
+
+impl Record for KeptSession {
+    const KIND: &'static str = "session";
+
+    fn key(&self) -> Key {
+        Key::of([&self.id])
+    }
+
+    fn index(&self) -> Vec<Index> {
+        vec![Index::new("user", [&self.user])]
+    }
+}
+
+/// The one open set-up link, if there is one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct SetupCode {
+    hash: String,
+    expires: Timestamp,
+}
+
+impl Record for SetupCode {
+    const KIND: &'static str = "setup-code";
+
+    fn key(&self) -> Key {
+        Key::of(["first-admin"])
+    }
+}
+
+/// The accounts of this server.
+#[derive(Clone)]
+pub struct Users {
+    store: Store,
+    settings: Accounts,
+    hashing: Arc<Semaphore>,
+    /// Wrong passwords by account and address, so that guessing is slow and nobody locks out somebody else.
+    failures: Cache<(String, String), u32>,
+}
+
+impl Users {
+    pub fn new(store: Store, settings: Accounts) -> Self {
+        Self {
+            store,
+            settings,
+            hashing: Arc::new(Semaphore::new(HASHERS)),
+            failures: Cache::builder().max_capacity(10_000).time_to_live(TRIES_WITHIN).build(),
+        }
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Invalid`] naming the field; [`Reason::AlreadyExists`] for a name that is or was taken.
+    pub async fn create(&self, new: NewUser, now: Timestamp) -> Result<User> {
+        let user = self.prepare(new, now).await?;
+        self.store.run(async |txn| insert(txn, &user).await).await?;
+        Ok(user)
+    }
+
+    /// Issues the one-time code for making the first admin; an earlier one is void.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Conflict`] if there is an admin already.
+    pub async fn issue_setup_code(&self, now: Timestamp) -> Result<Secret> {
+        let code = random::token(SETUP_CODE_LENGTH);
+        let kept = SetupCode {
+            hash: hash_of(&code),
+            expires: now.plus(SETUP_LINK_LASTS),
+        };
+        self.store
+            .run(async |txn| {
+                if has_admin(txn).await? {
+                    return Err(Error::new(
+                        Reason::Conflict,
+                        "This server is set up already; an admin can make more accounts.",
+                    ));
+                }
+                txn.put(&kept).await
+            })
+            .await?;
+        Ok(code)
+    }
+
+    /// Whether nobody could administer this server yet.
+    pub async fn needs_setup(&self) -> Result<bool> {
+        Ok(!self.store.read(async |txn| has_admin(txn).await).await?)
+    }
+
+    /// Whether `code` opens the set-up page now.
+    pub async fn check_setup_code(&self, code: &Secret, now: Timestamp) -> Result<()> {
+        self.store.read(async |txn| check_code(txn, code, now).await).await
+    }
+
+    /// Makes the first admin, once: the code and the lack of an admin are checked in the commit that uses them up.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::SetupLinkInvalid`] for a code that is wrong, used or over its time; as [`Users::create`].
+    pub async fn create_first_admin(&self, code: &Secret, new: NewUser, now: Timestamp) -> Result<User> {
+        self.check_setup_code(code, now).await?;
+        let user = self.prepare(NewUser { admin: true, ..new }, now).await?;
+        self.store
+            .run(async |txn| {
+                check_code(txn, code, now).await?;
+                txn.delete::<SetupCode>(Key::of(["first-admin"])).await?;
+                insert(txn, &user).await
+            })
+            .await?;
+        Ok(user)
+    }
+
+    /// Checks a password and opens a session; gives the token for the cookie. `from` is the address of whoever tries.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::WrongPassword`], the same for a wrong name and a wrong password; [`Reason::Busy`] after ten of them.
+    pub async fn sign_in(&self, name: &str, password: Secret, from: &str, now: Timestamp) -> Result<Secret> {
+        let name = name.trim().to_lowercase();
+        let tried = (name.clone(), from.to_owned());
+        let failures = self.failures.get(&tried).unwrap_or(0);
+        if failures >= TRIES {
+            return Err(Error::new(
+                Reason::Busy,
+                "Too many wrong passwords. Try again in fifteen minutes.",
+            ));
+        }
+        let user = self.find(&name).await?;
+        // An unknown name costs the same time as a wrong password, so that names can't be found out (T-36).
+        let hash = user
+            .as_ref()
+            .map_or_else(|| Secret::new(UNKNOWN_USER), |user| user.password.clone());
+        let fits = self.verify(password, hash).await?;
+        let Some(user) = user.filter(|_| fits) else {
+            self.failures.insert(tried, failures + 1);
+            return Err(Error::new(Reason::WrongPassword, "This name and password do not fit."));
+        };
+        self.open_session(&user.name, now).await
+    }
+
+    /// Opens a session for someone who has just proved who they are.
+    pub async fn open_session(&self, name: &str, now: Timestamp) -> Result<Secret> {
+        let token = random::token(SESSION_TOKEN_LENGTH);
+        let kept = KeptSession {
+            id: hash_of(&token),
+            user: name.to_owned(),
+            form_token: random::token(SESSION_TOKEN_LENGTH),
+            created: now,
+            seen: now,
+        };
+        self.store.run(async |txn| txn.put(&kept).await).await?;
+        Ok(token)
+    }
+
+    /// The session that `token` opens.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::SignInNeeded`] for a token that is unknown, ended or left idle too long.
+    pub async fn session(&self, token: &Secret, now: Timestamp) -> Result<Session> {
+        let ended = || Error::new(Reason::SignInNeeded, "Please sign in.");
+        if token.is_empty() {
+            return Err(ended());
+        }
+        let id = hash_of(token);
+        let (kept, user) = self
+            .store
+            .read(async |txn| {
+                let kept = txn.get::<KeptSession>(Key::of([&id])).await?.ok_or_else(ended)?;
+                let user = txn.get::<User>(Key::of([&kept.user])).await?.ok_or_else(ended)?;
+                Ok((kept, user))
+            })
+            .await?;
+        let over = now >= kept.created.plus(self.settings.session_max.0)
+            || now >= kept.seen.plus(self.settings.session_idle.0);
+        if over {
+            return Err(ended());
+        }
+        if now >= kept.seen.plus(SEEN_EVERY) {
+            self.touch(&id, now).await?;
+        }
+        Ok(Session {
+            user,
+            form_token: kept.form_token,
+            id,
+        })
+    }
+
+    /// Ends a session; its cookie opens nothing any more.
+    pub async fn sign_out(&self, session: &Session) -> Result<()> {
+        self.store
+            .run(async |txn| txn.delete::<KeptSession>(Key::of([&session.id])).await)
+            .await
+            .map(drop)
+    }
+
+    /// Replaces a password and ends every session of that account in the same commit (T-72).
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::WrongPassword`] if `old` does not fit; [`Reason::Invalid`] if `new` is too short.
+    pub async fn change_password(&self, name: &str, old: Secret, new: Secret) -> Result<()> {
+        let user = self.get(name).await?;
+        if !self.verify(old, user.password.clone()).await? {
+            return Err(Error::new(Reason::WrongPassword, "The old password does not fit.").in_field("old"));
+        }
+        let password = self.hash(new).await?;
+        self.store
+            .run(async |txn| {
+                let mut user = txn.get::<User>(Key::of([name])).await?.ok_or_else(no_such_user)?;
+                user.password = password.clone();
+                txn.put(&user).await?;
+                end_sessions(txn, name).await
+            })
+            .await
+    }
+
+    pub async fn find(&self, name: &str) -> Result<Option<User>> {
+        let name = name.to_lowercase();
+        self.store
+            .read(async |txn| txn.get::<User>(Key::of([&name])).await)
+            .await
+    }
+
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`] if there is no such account.
+    pub async fn get(&self, name: &str) -> Result<User> {
+        self.find(name).await?.ok_or_else(no_such_user)
+    }
+
+    pub async fn list(&self, page: Page) -> Result<Listing<User>> {
+        self.store
+            .read(async |txn| txn.list::<User>(Key::ALL, &page).await)
+            .await
+    }
+
+    async fn touch(&self, id: &str, now: Timestamp) -> Result<()> {
+        self.store
+            .run(async |txn| {
+                let Some(mut kept) = txn.get::<KeptSession>(Key::of([id])).await? else {
+                    return Ok(());
+                };
+                kept.seen = now;
+                txn.put(&kept).await
+            })
+            .await
+    }
+
+    async fn prepare(&self, new: NewUser, now: Timestamp) -> Result<User> {
+        let name = new.name.trim().to_lowercase();
+        check_name(&name)?;
+        let display_name = match new.display_name.trim() {
+            "" => name.clone(),
+            given => given.to_owned(),
+        };
+        for (field, text) in [("display_name", &display_name), ("mail", &new.mail)] {
+            if text.chars().count() > 64 || text.chars().any(char::is_control) {
+                return Err(Error::invalid(
+                    field,
+                    "At most 64 characters, and no control characters.",
+                ));
+            }
+        }
+        Ok(User {
+            name,
+            display_name,
+            mail: new.mail.trim().to_owned(),
+            admin: new.admin,
+            created: now,
+            password: self.hash(new.password).await?,
+        })
+    }
+
+    async fn hash(&self, password: Secret) -> Result<Secret> {
+        let least = self.settings.min_password;
+        if password.expose().chars().count() < least || password.expose().len() > MAX_PASSWORD {
+            return Err(Error::invalid(
+                "password",
+                format!("A password has at least {least} characters."),
+            ));
+        }
+        self.hashing(move || {
+            let hash = Argon2::default()
+                .hash_password(password.expose().as_bytes())
+                .map_err(|cause| Error::internal(cause.to_string()))?;
+            Ok(Secret::new(hash.to_string()))
+        })
+        .await
+    }
+
+    async fn verify(&self, password: Secret, hash: Secret) -> Result<bool> {
+        if password.is_empty() || password.expose().len() > MAX_PASSWORD {
+            return Ok(false);
+        }
+        self.hashing(move || {
+            let hash = PasswordHash::new(hash.expose()).map_err(|cause| Error::internal(cause.to_string()))?;
+            Ok(Argon2::default()
+                .verify_password(password.expose().as_bytes(), &hash)
+                .is_ok())
+        })
+        .await
+    }
+
+    /// Hashing is slow by intent: off the event loop, and not more at once than memory is meant for.
+    async fn hashing<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let _permit = self.hashing.acquire().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+    }
+}
+
+/// A hash that no password has, for names that do not exist.
+const UNKNOWN_USER: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZSByYW5kb20gc2FsdA$6RJ3W8yZ4XWm1TS0S0bL5qkXxF2vOQ8K3vYcNnTz7nE";
+
+fn no_such_user() -> Error {
+    Error::not_found("There is no such user on this server.").in_field("user")
+}
+
+fn hash_of(token: &Secret) -> String {
+    let hash = digest::digest(&digest::SHA256, token.expose().as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Plain names only: peers put them in addresses, paths and headers, and deployed ones break on `@`, `:` or spaces.
+fn check_name(name: &str) -> Result<()> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+    if name.is_empty()
+        || name.len() > 64
+        || !name.chars().all(fits)
+        || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    {
+        return Err(Error::invalid(
+            "name",
+            "A user name has 1 to 64 of a-z, 0-9, dot, dash and underscore, and begins with a letter or digit.",
+        ));
+    }
+    Ok(())
+}
+
+async fn insert(txn: &mut Txn, user: &User) -> Result<()> {
+    if txn.get::<User>(user.key()).await?.is_some() {
+        return Err(Error::new(Reason::AlreadyExists, "There is already a user of this name.").in_field("name"));
+    }
+    txn.put(user).await
+}
+
+async fn has_admin(txn: &mut Txn) -> Result<bool> {
+    Ok(!txn
+        .find::<User>("admin", ["yes"], &Page::first(1))
+        .await?
+        .items
+        .is_empty())
+}
+
+async fn check_code(txn: &mut Txn, code: &Secret, now: Timestamp) -> Result<()> {
+    let kept = txn.get::<SetupCode>(Key::of(["first-admin"])).await?;
+    let fits = |kept: &SetupCode| now < kept.expires && Secret::new(&*kept.hash) == Secret::new(hash_of(code));
+    if code.is_empty() || has_admin(txn).await? || !kept.as_ref().is_some_and(fits) {
+        return Err(Error::new(
+            Reason::SetupLinkInvalid,
+            "This set-up link is not valid any more. On the server, run `ocmesh setup-link` for a new one.",
+        ));
+    }
+    Ok(())
+}
+
+async fn end_sessions(txn: &mut Txn, name: &str) -> Result<()> {
+    loop {
+        let some = txn.find::<KeptSession>("user", [name], &Page::first(100)).await?;
+        for kept in &some.items {
+            txn.delete::<KeptSession>(kept.key()).await?;
+        }
+        if some.next.is_none() {
+            return Ok(());
+        }
+    }
+}
