@@ -21,18 +21,12 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// The moment `by` later; stays at the end of time instead of wrapping.
     pub fn plus(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
 
     /// The moment `by` earlier; stays at the beginning of time instead of wrapping.
     pub fn minus(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
 
     /// How long from here to `later`; zero where `later` has passed.

@@ -382,11 +382,15 @@ pub struct PublicUrl {
 
 impl PublicUrl {
     pub fn parse(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| format!("{error}, expected something like https://cloud.example.org"))?;
+        let url =
+            Url::parse(text).map_err(|error| format!("{error}, expected something like https://cloud.example.org"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err("the address must begin with https:// (or http:// for a trial)".to_owned());
         }
-        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty()
+        if !matches!(url.path(), "" | "/")
+            || url.query().is_some()
+            || url.fragment().is_some()
+            || !url.username().is_empty()
         {
             return Err("only scheme, host and port: OCM lives at the root of its host".to_owned());
         }
@@ -443,8 +447,11 @@ impl<'de> Deserialize<'de> for Listen {
             OneOrMany::Many(texts) => texts,
         };
         let read = |text: &String| {
-            text.parse()
-                .map_err(|_| D::Error::custom(format!("\"{text}\" is not an address with a port, such as 127.0.0.1:8080")))
+            text.parse().map_err(|_| {
+                D::Error::custom(format!(
+                    "\"{text}\" is not an address with a port, such as 127.0.0.1:8080"
+                ))
+            })
         };
         texts.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
@@ -526,7 +533,8 @@ mod tests {
         let setting = |line: &str| {
             let bare = line.strip_prefix("# ")?;
             let key = bare.split('=').next()?.trim();
-            let is_key = bare.contains('=') && !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let is_key =
+                bare.contains('=') && !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
             is_key.then(|| bare.to_owned())
         };
         EXAMPLE
@@ -565,7 +573,10 @@ mod tests {
                 assert!(error.to_string().contains(part), "{error} should mention {part}");
             }
         };
-        check("[server]\npublic_url = \"cloud\"", &["/etc/ocm/ocm.toml:2:", "https://"]);
+        check(
+            "[server]\npublic_url = \"cloud\"",
+            &["/etc/ocm/ocm.toml:2:", "https://"],
+        );
         check("\n[tls]\nmode = \"acne\"", &["ocm.toml:3:", "acne", "proxy"]);
         check("[tls]\nemial = 1", &["ocm.toml:2:", "emial", "cert_file"]);
         check("[federation]\nmode = \"invites\"", &[":2:", "invites", "allowlist"]);
@@ -597,7 +608,10 @@ mod tests {
             assert_eq!(error.field(), Some(key));
         };
         check("[tls]\nmode = \"files\"", "tls.mode");
-        check("[server]\npublic_url = \"https://a.example\"\n[tls]\nmode = \"off\"", "tls.mode");
+        check(
+            "[server]\npublic_url = \"https://a.example\"\n[tls]\nmode = \"off\"",
+            "tls.mode",
+        );
         check("[shares]\ndelivery_retry = []", "shares.delivery_retry");
     }
 
@@ -608,8 +622,16 @@ mod tests {
             assert_eq!(parsed.provider().to_string(), provider);
             assert_eq!(parsed.origin(), origin);
         };
-        check("https://Cloud.Example.org/", "cloud.example.org", "https://cloud.example.org");
-        check("https://cloud.example.org:443", "cloud.example.org", "https://cloud.example.org");
+        check(
+            "https://Cloud.Example.org/",
+            "cloud.example.org",
+            "https://cloud.example.org",
+        );
+        check(
+            "https://cloud.example.org:443",
+            "cloud.example.org",
+            "https://cloud.example.org",
+        );
         check("http://127.0.0.1:9100", "127.0.0.1:9100", "http://127.0.0.1:9100");
     }
 

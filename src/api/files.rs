@@ -1,0 +1,82 @@
+//! People's files, as programs see them.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde_json::Value;
+use serde_json::json;
+use tokio_util::io::ReaderStream;
+
+use crate::api::the_user;
+use crate::client::ByteStream;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::files::Entry;
+use crate::files::Replace;
+use crate::files::Tree;
+use crate::files::TreePath;
+use crate::site::Site;
+
+const MAX_ROWS: usize = 10_000;
+
+/// Writes a file; missing folders on the way to it are made.
+pub async fn put(site: &Site, user: Option<String>, path: &str, content: ByteStream) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let path = TreePath::parse(path)?;
+    let tree = site.homes.of(&user.name).await?;
+    let entry = store(&tree, &path, content, site.config.files.max_upload.0).await?;
+    Ok(row(&path, entry))
+}
+
+/// Writes a stream to a file of a tree, all of it or nothing.
+pub async fn store(tree: &Tree, path: &TreePath, mut content: ByteStream, most: u64) -> Result<Entry> {
+    if let Some(folder) = path.parent() {
+        tree.make_folders(&folder).await?;
+    }
+    let mut upload = tree.write(path).await?;
+    while let Some(chunk) = content.next().await {
+        let chunk: Bytes = chunk?;
+        if upload.size() + chunk.len() as u64 > most {
+            return Err(Error::new(
+                Reason::TooLarge,
+                format!("A file has at most {most} bytes here."),
+            ));
+        }
+        upload.write(chunk).await?;
+    }
+    upload.finish(Replace::Always).await
+}
+
+pub async fn list(site: &Site, user: Option<String>, path: &str) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let path = TreePath::parse(path)?;
+    let tree = site.homes.of(&user.name).await?;
+    let entry = tree.stat(&path).await?;
+    if !entry.is_folder() {
+        return Ok(Value::Array(vec![row(&path, entry)]));
+    }
+    let rows = tree.list(&path, MAX_ROWS).await?;
+    let rows: Result<Vec<_>> = rows
+        .into_iter()
+        .map(|entry| Ok(row(&path.join(&entry.name)?, entry)))
+        .collect();
+    Ok(Value::Array(rows?))
+}
+
+fn row(path: &TreePath, entry: Entry) -> Value {
+    json!({
+        "name": entry.name,
+        "path": path.to_string(),
+        "kind": if entry.is_folder() { "folder" } else { "file" },
+        "size": entry.size,
+        "modified": entry.modified.to_string(),
+    })
+}
+
+pub async fn get(site: &Site, user: Option<String>, path: &str) -> Result<ByteStream> {
+    let user = the_user(site, user).await?;
+    let path = TreePath::parse(path)?;
+    let (_, file) = site.homes.of(&user.name).await?.read(&path).await?;
+    let stream = ReaderStream::new(tokio::fs::File::from_std(file)).map(|chunk| chunk.map_err(Error::from));
+    Ok(Box::pin(stream))
+}

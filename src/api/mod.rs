@@ -1,0 +1,233 @@
+//! The edge for programs: every command as a value, and what carries it out. The command line sends these over the
+//! admin socket, or runs them itself while no server does.
+
+mod files;
+mod people;
+mod servers;
+mod shares;
+pub mod socket;
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::client::ByteStream;
+use crate::error::Error;
+use crate::error::Result;
+use crate::secret::Secret;
+use crate::site::Site;
+use crate::store::Listing;
+
+/// How many rows a list gives at most; who has more asks the pages.
+const ROWS: usize = 1000;
+
+/// Something an operator wants done. `user` may be left out where an id tells, or where there is one user only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "kebab-case")]
+pub enum Call {
+    SetupLink,
+    UserAdd {
+        name: String,
+        display_name: String,
+        mail: String,
+        password: Secret,
+        admin: bool,
+    },
+    UserList,
+    InviteCreate {
+        user: Option<String>,
+        expires: Option<Duration>,
+        uses: Option<u32>,
+        note: String,
+    },
+    InviteList {
+        user: Option<String>,
+    },
+    InviteRevoke {
+        id: String,
+    },
+    InviteAccept {
+        user: Option<String>,
+        text: String,
+    },
+    ContactList {
+        user: Option<String>,
+    },
+    ContactRemove {
+        user: Option<String>,
+        address: String,
+    },
+    /// The content follows the call.
+    FilePut {
+        user: Option<String>,
+        path: String,
+    },
+    FileList {
+        user: Option<String>,
+        path: String,
+    },
+    FileGet {
+        user: Option<String>,
+        path: String,
+    },
+    ShareCreate {
+        user: Option<String>,
+        path: String,
+        to: String,
+        write: bool,
+        until: Option<String>,
+    },
+    ShareList {
+        user: Option<String>,
+        received: bool,
+    },
+    ShareAccept {
+        id: String,
+    },
+    ShareDecline {
+        id: String,
+    },
+    ShareStop {
+        id: String,
+    },
+    ShareLeave {
+        id: String,
+    },
+    ShareLs {
+        id: String,
+        path: String,
+    },
+    ShareGet {
+        id: String,
+        path: String,
+    },
+    /// The content follows the call.
+    SharePut {
+        id: String,
+        path: String,
+    },
+    PeerRule {
+        host: String,
+        allow: bool,
+        reason: String,
+        note: String,
+        until: Option<String>,
+        by: String,
+    },
+    PeerRemove {
+        host: String,
+    },
+    PeerList,
+    PeerExplain {
+        host: String,
+    },
+    QueueList,
+    QueueRetry {
+        id: String,
+    },
+    QueueDrop {
+        id: String,
+    },
+}
+
+/// What came of it.
+pub enum Answer {
+    Json(Value),
+    /// A file's content.
+    Content(ByteStream),
+}
+
+/// Carries a call out. `content` is what follows it, for the calls that take a file.
+///
+/// # Errors
+///
+/// As whatever the call leads to; never with half of it done.
+pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<Answer> {
+    Ok(Answer::Json(match call {
+        Call::SetupLink => serde_json::json!({ "link": site.setup_link().await? }),
+        Call::UserAdd {
+            name,
+            display_name,
+            mail,
+            password,
+            admin,
+        } => people::add_user(site, name, display_name, mail, password, admin).await?,
+        Call::UserList => people::users(site).await?,
+        Call::InviteCreate {
+            user,
+            expires,
+            uses,
+            note,
+        } => people::create_invite(site, user, expires, uses, note).await?,
+        Call::InviteList { user } => people::invites(site, user).await?,
+        Call::InviteRevoke { id } => people::revoke_invite(site, &id).await?,
+        Call::InviteAccept { user, text } => people::accept_invite(site, user, &text).await?,
+        Call::ContactList { user } => people::contacts(site, user).await?,
+        Call::ContactRemove { user, address } => people::remove_contact(site, user, &address).await?,
+        Call::FilePut { user, path } => files::put(site, user, &path, content).await?,
+        Call::FileList { user, path } => files::list(site, user, &path).await?,
+        Call::FileGet { user, path } => return files::get(site, user, &path).await.map(Answer::Content),
+        Call::ShareCreate {
+            user,
+            path,
+            to,
+            write,
+            until,
+        } => shares::create(site, user, &path, &to, write, until).await?,
+        Call::ShareList { user, received: false } => shares::sent(site, user).await?,
+        Call::ShareList { user, received: true } => shares::received(site, user).await?,
+        Call::ShareAccept { id } => shares::accept(site, &id).await?,
+        Call::ShareDecline { id } => shares::decline(site, &id).await?,
+        Call::ShareStop { id } => shares::stop(site, &id).await?,
+        Call::ShareLeave { id } => shares::leave(site, &id).await?,
+        Call::ShareLs { id, path } => shares::ls(site, &id, &path).await?,
+        Call::ShareGet { id, path } => return shares::get(site, &id, &path).await.map(Answer::Content),
+        Call::SharePut { id, path } => shares::put(site, &id, &path, content).await?,
+        Call::PeerRule {
+            host,
+            allow,
+            reason,
+            note,
+            until,
+            by,
+        } => servers::rule(site, &host, allow, reason, note, until, by).await?,
+        Call::PeerRemove { host } => servers::remove(site, &host).await?,
+        Call::PeerList => servers::list(site).await?,
+        Call::PeerExplain { host } => servers::explain(site, &host).await?,
+        Call::QueueList => servers::queue(site).await?,
+        Call::QueueRetry { id } => servers::retry(site, &id).await?,
+        Call::QueueDrop { id } => servers::drop(site, &id).await?,
+    }))
+}
+
+/// The rows of a list as JSON.
+fn rows<T>(listing: Listing<T>, row: impl Fn(T) -> Value) -> Value {
+    Value::Array(listing.items.into_iter().map(row).collect())
+}
+
+/// The user that is meant: the one named, or the only one there is.
+async fn the_user(site: &Site, named: Option<String>) -> Result<crate::users::User> {
+    if let Some(name) = named {
+        return site.users.get(&name).await;
+    }
+    let mut all = site.users.list(crate::store::Page::first(2)).await?.items;
+    match (all.pop(), all.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => Err(Error::not_found("There are no users yet: ocmesh user add NAME").in_field("user")),
+        _ => Err(Error::invalid(
+            "user",
+            "There are several users; say which with --user.",
+        )),
+    }
+}
+
+/// A time that someone typed.
+fn moment(field: &'static str, text: Option<String>) -> Result<Option<crate::clock::Timestamp>> {
+    text.map(|text| {
+        crate::clock::Timestamp::parse(&text)
+            .ok_or_else(|| Error::invalid(field, "This is no time such as 2026-12-31 or 2026-12-31T18:00:00Z."))
+    })
+    .transpose()
+}

@@ -1,0 +1,153 @@
+//! Users, invites and contacts, as programs see them.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::api::ROWS;
+use crate::api::rows;
+use crate::api::the_user;
+use crate::contacts;
+use crate::contacts::Contact;
+use crate::error::Error;
+use crate::error::Result;
+use crate::invites::NewInvite;
+use crate::invites::SentInvite;
+use crate::ocm::address::OcmAddress;
+use crate::secret::Secret;
+use crate::site::Site;
+use crate::store::Key;
+use crate::store::Page;
+use crate::users::NewUser;
+use crate::users::User;
+
+pub async fn add_user(
+    site: &Site,
+    name: String,
+    display_name: String,
+    mail: String,
+    password: Secret,
+    admin: bool,
+) -> Result<Value> {
+    let new = NewUser {
+        name,
+        display_name,
+        mail,
+        password,
+        admin,
+    };
+    let user = site.users.create(new, site.clock.now()).await?;
+    Ok(user_row(site, user))
+}
+
+pub async fn users(site: &Site) -> Result<Value> {
+    let users = site.users.list(Page::first(ROWS)).await?;
+    Ok(rows(users, |user| user_row(site, user)))
+}
+
+fn user_row(site: &Site, user: User) -> Value {
+    let provider = site.config.server.public_url.provider();
+    json!({
+        "name": user.name,
+        "address": format!("{}@{provider}", user.name),
+        "display_name": user.display_name,
+        "mail": user.mail,
+        "admin": user.admin,
+        "created": user.created.to_string(),
+    })
+}
+
+pub async fn create_invite(
+    site: &Site,
+    user: Option<String>,
+    expires: Option<Duration>,
+    uses: Option<u32>,
+    note: String,
+) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let new = NewInvite { expires, uses, note };
+    let invite = site.invites.create(&user, new, site.clock.now()).await?;
+    invite_row(site, invite)
+}
+
+pub async fn invites(site: &Site, user: Option<String>) -> Result<Value> {
+    let page = Page::first(ROWS);
+    let listing = match user {
+        Some(name) => site.invites.list(&site.users.get(&name).await?.name, &page).await?,
+        None => {
+            let all = async |txn: &mut crate::store::Txn| txn.list::<SentInvite>(Key::ALL, &page).await;
+            site.store.read(all).await?
+        }
+    };
+    let rows: Result<Vec<_>> = listing
+        .items
+        .into_iter()
+        .map(|invite| invite_row(site, invite))
+        .collect();
+    Ok(Value::Array(rows?))
+}
+
+fn invite_row(site: &Site, invite: SentInvite) -> Result<Value> {
+    Ok(json!({
+        "id": invite.id,
+        "user": invite.user,
+        "for": invite.note,
+        "state": invite.state(site.clock.now()),
+        "token": invite.token.expose(),
+        "string": site.invites.string(&invite)?,
+        "link": site.invites.link(&invite),
+        "created": invite.created.to_string(),
+        "expires": invite.expires.to_string(),
+        "uses": invite.uses,
+        "used": invite.used,
+    }))
+}
+
+pub async fn revoke_invite(site: &Site, id: &str) -> Result<Value> {
+    let invite = site
+        .store
+        .read(async |txn| txn.get::<SentInvite>([id]).await)
+        .await?
+        .ok_or_else(|| Error::not_found("There is no such invite.").in_field("id"))?;
+    let invite = site.invites.revoke(&invite.user, id).await?;
+    invite_row(site, invite)
+}
+
+pub async fn accept_invite(site: &Site, user: Option<String>, text: &str) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let invite = site.invites.read(text)?;
+    let contact = site.invites.accept(&user, &invite, site.clock.now()).await?;
+    Ok(json!({ "contact": contact_row(contact) }))
+}
+
+pub async fn contacts(site: &Site, user: Option<String>) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let page = Page::first(ROWS);
+    let listing = site
+        .store
+        .read(async |txn| contacts::list(txn, &user.name, &page).await)
+        .await?;
+    Ok(rows(listing, contact_row))
+}
+
+pub async fn remove_contact(site: &Site, user: Option<String>, address: &str) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let address = OcmAddress::parse(address)?;
+    let contact = site
+        .store
+        .run(async |txn| contacts::remove(txn, &user.name, &address).await)
+        .await?;
+    Ok(contact_row(contact))
+}
+
+fn contact_row(contact: Contact) -> Value {
+    json!({
+        "address": contact.address.to_string(),
+        "name": contact.name,
+        "email": contact.email,
+        "provider": contact.address.provider.to_string(),
+        "since": contact.since.to_string(),
+        "via": contact.via,
+    })
+}

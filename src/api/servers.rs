@@ -1,0 +1,96 @@
+//! Other servers and the queue of what is on its way to them, as programs see them.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::api::ROWS;
+use crate::api::moment;
+use crate::api::rows;
+use crate::error::Error;
+use crate::error::Result;
+use crate::ocm::address::Provider;
+use crate::outbox::Delivery;
+use crate::peers::trust::Pattern;
+use crate::peers::trust::Purpose;
+use crate::peers::trust::TrustRule;
+use crate::peers::trust::Verdict;
+use crate::site::Site;
+use crate::store::Page;
+
+pub async fn rule(
+    site: &Site,
+    host: &str,
+    allow: bool,
+    reason: String,
+    note: String,
+    until: Option<String>,
+    by: String,
+) -> Result<Value> {
+    let rule = TrustRule {
+        pattern: Pattern::parse(host)?,
+        verdict: if allow { Verdict::Allow } else { Verdict::Deny },
+        reason,
+        note,
+        expires: moment("until", until)?,
+        by,
+        since: site.clock.now(),
+    };
+    site.peers.set_rule(&rule).await?;
+    Ok(rule_row(rule))
+}
+
+pub async fn remove(site: &Site, host: &str) -> Result<Value> {
+    let rule = site.peers.remove_rule(&Pattern::parse(host)?).await?;
+    Ok(rule_row(rule))
+}
+
+pub async fn list(site: &Site) -> Result<Value> {
+    Ok(rows(site.peers.rules(&Page::first(ROWS)).await?, rule_row))
+}
+
+fn rule_row(rule: TrustRule) -> Value {
+    json!({
+        "host": rule.pattern,
+        "verdict": rule.verdict,
+        "reason": rule.reason,
+        "note": rule.note,
+        "expires": rule.expires.map(|at| at.to_string()),
+        "by": rule.by,
+        "since": rule.since.to_string(),
+    })
+}
+
+pub async fn explain(site: &Site, host: &str) -> Result<Value> {
+    let host = host.trim();
+    let host = Provider::parse_lenient(host.strip_suffix('.').unwrap_or(host))
+        .map_err(|invalid| Error::from(invalid).in_field("host"))?;
+    Ok(json!(site.peers.explain(&host, Purpose::Federate).await?))
+}
+
+pub async fn queue(site: &Site) -> Result<Value> {
+    Ok(rows(site.outbox.list(&Page::first(ROWS)).await?, delivery_row))
+}
+
+pub async fn retry(site: &Site, id: &str) -> Result<Value> {
+    Ok(delivery_row(site.outbox.retry(id, site.clock.now()).await?))
+}
+
+pub async fn drop(site: &Site, id: &str) -> Result<Value> {
+    site.courier.drop(id).await?;
+    Ok(json!({ "id": id }))
+}
+
+fn delivery_row(delivery: Delivery) -> Value {
+    json!({
+        "id": delivery.id,
+        "to": delivery.to.to_string(),
+        "what": delivery.cargo,
+        "share": delivery.share,
+        "user": delivery.user,
+        "state": delivery.progress,
+        "tries": delivery.tries,
+        "created": delivery.created.to_string(),
+        "next_try": delivery.due.to_string(),
+        "last_error": delivery.last_error,
+    })
+}

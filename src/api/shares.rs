@@ -1,0 +1,143 @@
+//! Shares, as programs see them.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::api::ROWS;
+use crate::api::moment;
+use crate::api::rows;
+use crate::api::the_user;
+use crate::client::ByteStream;
+use crate::error::Error;
+use crate::error::Result;
+use crate::files::TreePath;
+use crate::ocm::address::OcmAddress;
+use crate::shares::ReceivedShare;
+use crate::shares::SentShare;
+use crate::shares::sent::NewShare;
+use crate::site::Site;
+use crate::store::Page;
+
+pub async fn create(
+    site: &Site,
+    user: Option<String>,
+    path: &str,
+    to: &str,
+    write: bool,
+    until: Option<String>,
+) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let new = NewShare {
+        path: TreePath::parse(path)?,
+        to: OcmAddress::parse(to).map_err(|invalid| Error::from(invalid).in_field("to"))?,
+        write,
+        expires: moment("until", until)?,
+    };
+    let share = site.shares.create(&user, new, site.clock.now()).await?;
+    Ok(sent_row(site, share))
+}
+
+pub async fn sent(site: &Site, user: Option<String>) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let listing = site.shares.sent(&user.name, &Page::first(ROWS)).await?;
+    Ok(rows(listing, |share| sent_row(site, share)))
+}
+
+fn sent_row(site: &Site, share: SentShare) -> Value {
+    json!({
+        "id": share.id,
+        "provider_id": share.id,
+        "user": share.user,
+        "path": share.path.to_string(),
+        "name": share.name,
+        "kind": share.resource_type(),
+        "share_with": share.share_with.to_string(),
+        "permissions": share.permissions,
+        "state": share.state,
+        "expired": share.expired(site.clock.now()),
+        "created": share.created.to_string(),
+        "announced": share.announced.map(|at| at.to_string()),
+        "expires": share.expires.map(|at| at.to_string()),
+        "last_error": share.last_error,
+    })
+}
+
+pub async fn received(site: &Site, user: Option<String>) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let listing = site.shares.received(&user.name, &Page::first(ROWS)).await?;
+    Ok(rows(listing, |share| received_row(site, share)))
+}
+
+fn received_row(site: &Site, share: ReceivedShare) -> Value {
+    json!({
+        "id": share.id,
+        "provider_id": share.provider_id,
+        "user": share.user,
+        "name": share.name,
+        "kind": share.resource_type(),
+        "sender": share.sender.to_string(),
+        "owner": share.owner.to_string(),
+        "permissions": share.offer.permissions,
+        "state": share.state,
+        "expired": share.expired(site.clock.now()),
+        "created": share.created.to_string(),
+        "expires": share.expires.map(|at| at.to_string()),
+    })
+}
+
+pub async fn accept(site: &Site, id: &str) -> Result<Value> {
+    let user = receiver(site, id).await?.user;
+    let share = site.shares.accept(&user, id, site.clock.now()).await?;
+    Ok(received_row(site, share))
+}
+
+pub async fn decline(site: &Site, id: &str) -> Result<Value> {
+    let user = receiver(site, id).await?.user;
+    let share = site.shares.decline(&user, id, site.clock.now()).await?;
+    Ok(received_row(site, share))
+}
+
+pub async fn leave(site: &Site, id: &str) -> Result<Value> {
+    let user = receiver(site, id).await?.user;
+    let share = site.shares.leave(&user, id, site.clock.now()).await?;
+    Ok(received_row(site, share))
+}
+
+pub async fn stop(site: &Site, id: &str) -> Result<Value> {
+    let share = site
+        .store
+        .read(async |txn| txn.get::<SentShare>([id]).await)
+        .await?
+        .ok_or_else(unknown)?;
+    let share = site.shares.stop(&share.user, id, site.clock.now()).await?;
+    Ok(sent_row(site, share))
+}
+
+pub async fn ls(site: &Site, id: &str, path: &str) -> Result<Value> {
+    let share = receiver(site, id).await?;
+    let entries = site.remote.list(&share, &TreePath::parse(path)?).await?;
+    Ok(json!(entries))
+}
+
+pub async fn get(site: &Site, id: &str, path: &str) -> Result<ByteStream> {
+    let share = receiver(site, id).await?;
+    Ok(site.remote.get(&share, &TreePath::parse(path)?, None).await?.body)
+}
+
+pub async fn put(site: &Site, id: &str, path: &str, content: ByteStream) -> Result<Value> {
+    let share = receiver(site, id).await?;
+    let path = TreePath::parse(path)?;
+    site.remote.put(&share, &path, content, None).await?;
+    Ok(json!({ "id": id, "path": path.to_string() }))
+}
+
+async fn receiver(site: &Site, id: &str) -> Result<ReceivedShare> {
+    site.store
+        .read(async |txn| txn.get::<ReceivedShare>([id]).await)
+        .await?
+        .ok_or_else(unknown)
+}
+
+fn unknown() -> Error {
+    Error::not_found("There is no such share.").in_field("id")
+}

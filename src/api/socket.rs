@@ -1,0 +1,100 @@
+//! The admin socket: one path, `POST /v1/call`, whose body is a call in one line of JSON and, behind it, the content.
+
+use actix_web::HttpResponse;
+use actix_web::web;
+use actix_web::web::Data;
+use actix_web::web::Payload;
+use actix_web::web::ServiceConfig;
+use bytes::Bytes;
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::api::Answer;
+use crate::api::Call;
+use crate::api::carry_out;
+use crate::client::ByteStream;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::http::answer;
+use crate::site::Site;
+
+/// Where the command line posts to.
+pub const PATH: &str = "/v1/call";
+
+/// The longest call; content may follow without limit.
+const MAX_CALL: usize = 64 << 10;
+
+pub fn configure(service: &mut ServiceConfig) {
+    service.route(PATH, web::post().to(call));
+}
+
+/// The error of a call on its way to the command line, which prints it.
+pub fn error_body(error: &Error) -> serde_json::Value {
+    json!({
+        "error": {
+            "code": error.reason().code(),
+            "message": error.message(),
+            "field": error.field(),
+        }
+    })
+}
+
+async fn call(site: Data<Site>, payload: Payload) -> HttpResponse {
+    let outcome = match read_call(payload).await {
+        Ok((call, content)) => carry_out(&site, call, content).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(Answer::Json(value)) => HttpResponse::Ok().json(value),
+        Ok(Answer::Content(stream)) => HttpResponse::Ok().content_type("application/octet-stream").streaming(
+            stream.map(|chunk| chunk.map_err(|error| Box::<dyn std::error::Error>::from(error.to_string()))),
+        ),
+        Err(error) => {
+            answer::log(&error);
+            HttpResponse::build(answer::status(&error)).json(error_body(&error))
+        }
+    }
+}
+
+async fn read_call(mut payload: Payload) -> Result<(Call, ByteStream)> {
+    let mut head = BytesMut::new();
+    let rest = loop {
+        if let Some(end) = head.iter().position(|byte| *byte == b'\n') {
+            let rest = head.split_off(end + 1);
+            break rest.freeze();
+        }
+        if head.len() > MAX_CALL {
+            return Err(Error::new(Reason::TooLarge, "This call is too long."));
+        }
+        match payload.next().await {
+            Some(chunk) => head.extend_from_slice(&chunk.map_err(|cause| Error::internal(cause.to_string()))?),
+            None => break Bytes::new(),
+        }
+    };
+    let call =
+        serde_json::from_slice(&head).map_err(|cause| Error::invalid("call", "This is no call.").caused_by(cause))?;
+    Ok((call, content(rest, payload)))
+}
+
+/// What follows a call, as a stream that may be handed to other tasks: the payload itself stays on this thread.
+fn content(first: Bytes, mut payload: Payload) -> ByteStream {
+    let (sender, receiver) = mpsc::channel::<Result<Bytes>>(4);
+    actix_web::rt::spawn(async move {
+        if sender.send(Ok(first)).await.is_err() {
+            return;
+        }
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|cause| Error::internal(cause.to_string()));
+            if sender.send(chunk).await.is_err() {
+                return;
+            }
+        }
+    });
+    Box::pin(stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    }))
+}

@@ -1,0 +1,148 @@
+//! Where a call goes: to the running server over its admin socket, or, while none runs, to the data directory itself.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::ReaderStream;
+
+use crate::api;
+use crate::api::Answer;
+use crate::cli::Request;
+use crate::client::ByteStream;
+use crate::client::admin::AdminClient;
+use crate::config::Config;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::site::Site;
+use crate::site::World;
+
+/// Has a call carried out; gives its answer, or none where the answer was a file and has been written.
+pub async fn send(config: Config, request: Request) -> Result<Option<Value>> {
+    let content = match &request.upload {
+        Some(file) => read(file).await?,
+        None => Box::pin(stream::empty()),
+    };
+    let answer = match AdminClient::connect(&config.server.admin_socket).await {
+        Ok(server) => over_socket(&server, &request, content).await?,
+        Err(_) => return without_server(config, request, content).await,
+    };
+    finish(answer, request.download.as_deref()).await
+}
+
+async fn over_socket(server: &AdminClient, request: &Request, content: ByteStream) -> Result<Answer> {
+    let mut head = serde_json::to_vec(&request.call).map_err(Error::internal)?;
+    head.push(b'\n');
+    let head = stream::iter([Ok(Bytes::from(head))]);
+    let (status, content_type, body) = server.call(api::socket::PATH, Box::pin(head.chain(content))).await?;
+    if status == 200 && !content_type.starts_with("application/json") {
+        return Ok(Answer::Content(body));
+    }
+    let body = collect(body).await?;
+    let value: Value = serde_json::from_slice(&body).map_err(Error::internal)?;
+    if status == 200 {
+        return Ok(Answer::Json(value));
+    }
+    Err(error_of(&value))
+}
+
+/// No server runs: this process is the server for as long as the call takes, and tries to deliver what it leads to.
+async fn without_server(config: Config, request: Request, content: ByteStream) -> Result<Option<Value>> {
+    let socket = config.server.admin_socket.clone();
+    let site = Site::open(config, World::default())
+        .await
+        .map_err(|error| match error.reason() {
+            Reason::DataLocked => Error::new(
+                Reason::DataLocked,
+                format!(
+                    "{} But nothing answers on its admin socket {}.",
+                    error.message(),
+                    socket.display()
+                ),
+            ),
+            _ => error,
+        })?;
+    let outcome = async {
+        let answer = api::carry_out(&site, request.call, content).await?;
+        let answer = finish(answer, request.download.as_deref()).await?;
+        site.courier.run_due().await?;
+        Ok(answer)
+    }
+    .await;
+    site.store.close()?;
+    outcome
+}
+
+async fn finish(answer: Answer, download: Option<&Path>) -> Result<Option<Value>> {
+    match answer {
+        Answer::Json(value) => Ok(Some(value)),
+        Answer::Content(stream) => {
+            write(download.unwrap_or(Path::new("-")), stream).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn read(file: &Path) -> Result<ByteStream> {
+    if file == Path::new("-") {
+        let stdin = ReaderStream::new(tokio::io::stdin());
+        return Ok(Box::pin(stdin.map(|chunk| chunk.map_err(Error::from))));
+    }
+    let opened = tokio::fs::File::open(file)
+        .await
+        .map_err(|cause| Error::invalid("file", format!("{}: {cause}", file.display())))?;
+    Ok(Box::pin(
+        ReaderStream::new(opened).map(|chunk| chunk.map_err(Error::from)),
+    ))
+}
+
+/// Writes what arrives to a file of its own first, so that half an answer never stands where a whole one is expected.
+async fn write(target: &Path, mut content: ByteStream) -> Result<()> {
+    if target == Path::new("-") {
+        let mut stdout = tokio::io::stdout();
+        while let Some(chunk) = content.next().await {
+            stdout.write_all(&chunk?).await?;
+        }
+        return Ok(stdout.flush().await?);
+    }
+    let wrong = |cause: std::io::Error| Error::invalid("dest", format!("{}: {cause}", target.display()));
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let partial: PathBuf = target.with_file_name(name);
+    let outcome = async {
+        let mut file = tokio::fs::File::create(&partial).await.map_err(wrong)?;
+        while let Some(chunk) = content.next().await {
+            file.write_all(&chunk?).await.map_err(wrong)?;
+        }
+        file.sync_all().await.map_err(wrong)?;
+        tokio::fs::rename(&partial, target).await.map_err(wrong)
+    }
+    .await;
+    if outcome.is_err() {
+        let _ = tokio::fs::remove_file(&partial).await;
+    }
+    outcome
+}
+
+async fn collect(mut body: ByteStream) -> Result<Vec<u8>> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.next().await {
+        whole.extend_from_slice(&chunk?);
+    }
+    Ok(whole)
+}
+
+fn error_of(value: &Value) -> Error {
+    let text = |key: &str| value["error"][key].as_str().unwrap_or_default().to_owned();
+    let reason = Reason::from_code(&text("code")).unwrap_or(Reason::Internal);
+    let error = Error::new(reason, text("message"));
+    match text("field") {
+        field if field.is_empty() => error,
+        field => error.in_field(field),
+    }
+}

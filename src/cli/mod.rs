@@ -1,0 +1,245 @@
+//! The command line: one file per noun; thin: makes a call, prints its answer as a table or as JSON.
+
+mod connection;
+mod contact;
+mod demo;
+mod file;
+mod invite;
+mod peer;
+mod queue;
+mod serve;
+mod share;
+mod table;
+mod user;
+
+use std::io::IsTerminal;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::Call;
+use crate::config::Config;
+use crate::config::LogFormat;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::peers;
+
+/// An Open Cloud Mesh server in one binary: invite people on other servers, share files with them.
+#[derive(Debug, Parser)]
+#[command(name = "ocmesh", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// The configuration [default: ./ocm.toml, then /etc/ocm/ocm.toml, then built-in defaults]
+    #[arg(short, long, value_name = "FILE", global = true, env = "OCM_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print JSON on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// Do not ask before something is lost
+    #[arg(short, long, global = true)]
+    yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server in the foreground
+    Serve,
+    /// Two throw-away servers on this machine, Ada and Bob, with a finished invite and a share
+    Demo {
+        /// Run the whole story, say how each step went, and exit 0 or 1
+        #[arg(long)]
+        check: bool,
+    },
+    /// A new one-time link for making the first admin
+    SetupLink,
+    /// Accounts on this server
+    #[command(subcommand)]
+    User(user::Verb),
+    /// Invites: how people on other servers become contacts
+    #[command(subcommand)]
+    Invite(invite::Verb),
+    /// People on other servers
+    #[command(subcommand)]
+    Contact(contact::Verb),
+    /// Files of users on this server
+    #[command(subcommand)]
+    File(file::Verb),
+    /// Shares with, and from, people on other servers
+    #[command(subcommand)]
+    Share(share::Verb),
+    /// Which servers may federate with this one
+    #[command(subcommand)]
+    Peer(peer::Verb),
+    /// What is on its way to other servers
+    #[command(subcommand)]
+    Queue(queue::Verb),
+}
+
+/// A call, what follows it, and how its answer is shown to a person.
+struct Request {
+    call: Call,
+    /// A file to send along.
+    upload: Option<PathBuf>,
+    /// Where to put the file that comes back; `-` is stdout.
+    download: Option<PathBuf>,
+    show: fn(&serde_json::Value) -> String,
+    /// What would be lost, asked about first on a terminal.
+    danger: Option<String>,
+}
+
+impl Request {
+    fn new(call: Call, show: fn(&serde_json::Value) -> String) -> Self {
+        Self {
+            call,
+            upload: None,
+            download: None,
+            show,
+            danger: None,
+        }
+    }
+
+    fn upload(mut self, file: PathBuf) -> Self {
+        self.upload = Some(file);
+        self
+    }
+
+    fn download(mut self, file: PathBuf) -> Self {
+        self.download = Some(file);
+        self
+    }
+
+    fn danger(mut self, what: String) -> Self {
+        self.danger = Some(what);
+        self
+    }
+}
+
+/// Does what the arguments say; the exit code tells how that went.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let json = arguments.global.json;
+    let outcome = Config::load(arguments.global.config.as_deref()).and_then(|config| {
+        let served = matches!(arguments.command, Command::Serve);
+        start_log(&config, served);
+        actix_web::rt::System::new().block_on(execute(arguments, config))
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error, json);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+async fn execute(arguments: Arguments, config: Config) -> Result<()> {
+    let global = arguments.global;
+    let request = match arguments.command {
+        Command::Serve => return serve::run(config).await,
+        Command::Demo { check } => return demo::run(check).await,
+        Command::SetupLink => Request::new(Call::SetupLink, |answer| table::field(answer, "link")),
+        Command::User(verb) => verb.request()?,
+        Command::Invite(verb) => verb.request()?,
+        Command::Contact(verb) => verb.request()?,
+        Command::File(verb) => verb.request()?,
+        Command::Share(verb) => verb.request()?,
+        Command::Peer(verb) => verb.request()?,
+        Command::Queue(verb) => verb.request()?,
+    };
+    confirm(request.danger.as_deref(), global.yes)?;
+    let show = request.show;
+    let Some(answer) = connection::send(config, request).await? else {
+        return Ok(());
+    };
+    let text = if global.json {
+        serde_json::to_string_pretty(&answer).map_err(Error::internal)?
+    } else {
+        show(&answer)
+    };
+    print(&text)
+}
+
+/// Prints what was asked for; a reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => Err(cause.into()),
+        _ => Ok(()),
+    }
+}
+
+/// On a terminal, asks; elsewhere, wants `--yes`.
+fn confirm(danger: Option<&str>, yes: bool) -> Result<()> {
+    let Some(danger) = danger.filter(|_| !yes) else {
+        return Ok(());
+    };
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::invalid("--yes", format!("{danger} Say --yes if that is meant.")));
+    }
+    eprint!("{danger} Go on? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Error::new(Reason::NotAllowed, "Nothing was done."))
+}
+
+fn complain(error: &Error, json: bool) {
+    if json {
+        eprintln!("{}", crate::api::socket::error_body(error));
+    } else {
+        eprintln!("ocmesh: {error}");
+    }
+    let causes = error.causes();
+    if !causes.is_empty() {
+        tracing::debug!(causes, "The cause");
+    }
+}
+
+/// What scripts and service managers go by.
+fn exit_code(error: &Error) -> u8 {
+    match (error.reason(), error.kind()) {
+        (Reason::WeRefuseThem, _) => 6,
+        (Reason::DataLocked | Reason::ServerUnreachable, _) => 4,
+        (_, Kind::NotFound) => 3,
+        (_, Kind::Forbidden | Kind::Unauthenticated) => 5,
+        (_, Kind::Peer) if peers::worth_retrying(error) => 75,
+        (_, Kind::Peer) => 7,
+        (_, Kind::Operator) => 78,
+        _ => 1,
+    }
+}
+
+/// Logs go to stderr; commands only say what is wrong, the server also what it does.
+fn start_log(config: &Config, served: bool) {
+    let level = if served { config.log.level.as_str() } else { "error" };
+    let filter = std::env::var("RUST_LOG")
+        .unwrap_or_else(|_| format!("{level},rustls::msgs=error,actix_http::h1::dispatcher=off"));
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let text = match config.log.format {
+        LogFormat::Auto => std::io::stderr().is_terminal() || !served,
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // Set already where a test runs several commands in one process.
+    let _ = if text {
+        log.with_target(false).try_init()
+    } else {
+        log.json().flatten_event(true).try_init()
+    };
+}

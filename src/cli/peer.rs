@@ -1,0 +1,93 @@
+//! `ocmesh peer`: which servers may federate with this one.
+
+use clap::Subcommand;
+
+use crate::api::Call;
+use crate::cli::Request;
+use crate::cli::table;
+use crate::error::Result;
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Allow a server, or with *.domain all names below one
+    Allow(Rule),
+    /// Deny a server, or with *.domain all names below one; this always wins
+    Deny(Rule),
+    /// Take a rule away
+    Remove { host: String },
+    /// Show all rules
+    List,
+    /// Say whether a server is allowed, and which rule decides
+    Explain { host: String },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Rule {
+    host: String,
+    /// Why; anyone may see this
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// For the admins of this server
+    #[arg(long, default_value = "")]
+    note: String,
+    /// When the rule ends: 2026-12-31
+    #[arg(long, value_name = "DATE")]
+    until: Option<String>,
+}
+
+impl Verb {
+    pub fn request(self) -> Result<Request> {
+        Ok(match self {
+            Self::Allow(rule) => rule.request(true),
+            Self::Deny(rule) => rule.request(false),
+            Self::Remove { host } => Request::new(Call::PeerRemove { host }, |rule| {
+                format!("There is no rule for {} any more.", table::field(rule, "host"))
+            }),
+            Self::List => Request::new(Call::PeerList, |rules| {
+                table::rows(
+                    rules,
+                    &["host", "verdict", "reason", "by", "since", "expires"],
+                    "No rules: the mode decides (federation.mode).",
+                )
+            }),
+            Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
+        })
+    }
+}
+
+impl Rule {
+    fn request(self, allow: bool) -> Request {
+        let by = std::env::var("SUDO_USER")
+            .or_else(|_| std::env::var("USER"))
+            .map_or_else(
+                |_| "the command line".to_owned(),
+                |user| format!("{user} on the command line"),
+            );
+        let call = Call::PeerRule {
+            host: self.host,
+            allow,
+            reason: self.reason,
+            note: self.note,
+            until: self.until,
+            by,
+        };
+        Request::new(call, |rule| {
+            let verdict = if rule["verdict"] == "allow" {
+                "allowed"
+            } else {
+                "denied"
+            };
+            format!("{} is {verdict}.", table::field(rule, "host"))
+        })
+    }
+}
+
+fn explanation(answer: &serde_json::Value) -> String {
+    let mut text = format!("{}: {}", table::field(answer, "host"), table::field(answer, "decision"));
+    for (at, step) in answer["steps"].as_array().into_iter().flatten().enumerate() {
+        let mark = if step["decides"] == true { "   <- decides" } else { "" };
+        let (question, answer) = (table::field(step, "question"), table::field(step, "answer"));
+        text.push_str(&format!("\n  {} {question:24} {}{mark}", at + 1, table::clean(&answer)));
+    }
+    text
+}

@@ -1,0 +1,217 @@
+//! The worker that takes what is due out of the outbox, sends it, and notes on its share how that went.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::client::Client;
+use crate::client::MAX_ANSWER;
+use crate::client::Outbound;
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::ocm::address::Provider;
+use crate::outbox;
+use crate::outbox::Cargo;
+use crate::outbox::Delivery;
+use crate::outbox::Outbox;
+use crate::peers;
+use crate::peers::Peers;
+use crate::peers::trust::Purpose;
+use crate::random;
+use crate::shares::Shares;
+use crate::shares::sent;
+use crate::store::Store;
+
+/// How many deliveries are looked at in one round, and how many peers are written to at once.
+const ROUND: usize = 200;
+const PEERS_AT_ONCE: usize = 8;
+/// How often the queue is looked at without a nudge.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Brings deliveries to their peers.
+#[derive(Clone)]
+pub struct Courier {
+    config: Arc<Config>,
+    store: Store,
+    client: Client,
+    peers: Peers,
+    shares: Shares,
+    outbox: Outbox,
+    clock: Clock,
+}
+
+impl Courier {
+    pub fn new(
+        config: Arc<Config>,
+        store: Store,
+        client: Client,
+        peers: Peers,
+        shares: Shares,
+        outbox: Outbox,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            config,
+            store,
+            client,
+            peers,
+            shares,
+            outbox,
+            clock,
+        }
+    }
+
+    /// Works until the task is dropped.
+    pub async fn work(&self) {
+        loop {
+            if let Err(error) = self.run_due().await {
+                tracing::error!(
+                    code = error.reason().code(),
+                    causes = error.causes(),
+                    "The outbox stands still: {error}"
+                );
+            }
+            // Both, since a nudge may come while a round is under way.
+            let _ = tokio::time::timeout(LOOK_EVERY, self.outbox.nudged()).await;
+        }
+    }
+
+    /// Tries everything that is due now, each once; gives how many that were. Peers are written to side by side, one
+    /// peer's deliveries in their order.
+    pub async fn run_due(&self) -> Result<usize> {
+        let now = self.clock.now();
+        let mut by_peer: BTreeMap<Provider, Vec<Delivery>> = BTreeMap::new();
+        for delivery in self.outbox.due(now, ROUND).await? {
+            by_peer.entry(delivery.to.clone()).or_default().push(delivery);
+        }
+        let tries: Vec<Result<usize>> = stream::iter(by_peer.into_values())
+            .map(|deliveries| self.deliver_to_one_peer(deliveries))
+            .buffer_unordered(PEERS_AT_ONCE)
+            .collect()
+            .await;
+        tries.into_iter().sum()
+    }
+
+    /// Takes a delivery out of the queue for good; a share that was never announced has failed then.
+    pub async fn drop(&self, id: &str) -> Result<()> {
+        let now = self.clock.now();
+        self.store
+            .run(async |txn| {
+                let mut delivery = outbox::get(txn, id).await?;
+                let dropped = Error::new(Reason::GaveUp, "Taken out of the queue by hand.");
+                delivery.failed(&dropped, false, &[], 0.0, now);
+                sent::failed(txn, &delivery, false).await?;
+                outbox::drop(txn, id).await
+            })
+            .await
+    }
+
+    async fn deliver_to_one_peer(&self, deliveries: Vec<Delivery>) -> Result<usize> {
+        let mut tried = 0;
+        let mut rest = deliveries.into_iter();
+        for delivery in rest.by_ref() {
+            tried += 1;
+            let outcome = self.send(&delivery).await;
+            if let Some(next) = self.settle(delivery, outcome).await? {
+                // The peer is not well: what else is for it waits as long, without being counted as tried.
+                self.postpone(rest, next).await?;
+                break;
+            }
+        }
+        Ok(tried)
+    }
+
+    /// Notes how a try ended; gives when to try again, if it is to be tried again.
+    async fn settle(&self, mut delivery: Delivery, outcome: Result<()>) -> Result<Option<Timestamp>> {
+        let now = self.clock.now();
+        match outcome {
+            Ok(()) => {
+                tracing::info!(peer = %delivery.to, delivery.id, "Delivered to {}", delivery.to);
+                self.store
+                    .run(async |txn| sent::delivered(txn, &delivery, now).await)
+                    .await?;
+                Ok(None)
+            }
+            Err(error) => {
+                let again = peers::worth_retrying(&error);
+                let schedule = &self.config.shares.delivery_retry;
+                delivery.failed(&error, again, schedule, random::fraction(), now);
+                let next = (delivery.progress == outbox::Progress::Waiting).then_some(delivery.due);
+                tracing::warn!(
+                    peer = %delivery.to,
+                    delivery.id,
+                    delivery.tries,
+                    code = error.reason().code(),
+                    causes = error.causes(),
+                    "Delivery to {} failed: {error}",
+                    delivery.to
+                );
+                if again {
+                    // What we remembered of the peer may be what is wrong.
+                    self.peers.forget(&delivery.to);
+                }
+                self.store
+                    .run(async |txn| sent::failed(txn, &delivery, !again).await)
+                    .await?;
+                Ok(next)
+            }
+        }
+    }
+
+    async fn postpone(&self, deliveries: impl Iterator<Item = Delivery>, until: Timestamp) -> Result<()> {
+        for delivery in deliveries {
+            self.store
+                .run(async |txn| {
+                    let Some(mut delivery) = txn.get::<Delivery>([&delivery.id]).await? else {
+                        return Ok(());
+                    };
+                    delivery.due = delivery.due.max(until);
+                    txn.put(&delivery).await
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// One try: policy, discovery, signature, POST.
+    async fn send(&self, delivery: &Delivery) -> Result<()> {
+        let peer = self.peers.discover(&delivery.to, Purpose::Federate).await?;
+        let (url, body) = match delivery.cargo {
+            Cargo::Share => {
+                let Some((share, sharer)) = self.shares.to_announce(delivery).await? else {
+                    return Ok(());
+                };
+                let strict = self.shares.must_exchange(&peer, share.folder)?;
+                self.shares.set_strict(&share.id, strict).await?;
+                let share = sent::SentShare { strict, ..share };
+                let message = self.shares.announcement(&share, &sharer)?;
+                (peer.shares_url(), message.to_json().to_string().into_bytes())
+            }
+            Cargo::Notification => {
+                let body = delivery.body.as_ref().map_or("", |body| body.expose());
+                (peer.notifications_url(), body.as_bytes().to_vec())
+            }
+        };
+        let outbound = Outbound::post(url, "application/json", body);
+        let answer = self
+            .client
+            .send(self.peers.sign_for(&peer, outbound), MAX_ANSWER)
+            .await?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        Err(peers::refused_by(
+            &delivery.to,
+            answer.status,
+            answer.complaint(),
+            answer.retry_after,
+        ))
+    }
+}

@@ -1,0 +1,48 @@
+//! Where each user's files are: one folder for each, below the server's own.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::error::Result;
+use crate::files::Tree;
+
+/// The folders of all users.
+#[derive(Clone)]
+pub struct Homes {
+    top: PathBuf,
+    /// One [`Tree`] for each user, since it is what keeps their changes in order.
+    open: Arc<Mutex<HashMap<String, Tree>>>,
+}
+
+impl Homes {
+    /// # Errors
+    ///
+    /// If the folder can't be made or opened.
+    pub async fn open(top: &Path) -> Result<Self> {
+        Tree::create(top).await?;
+        Ok(Self {
+            top: top.to_owned(),
+            open: Arc::default(),
+        })
+    }
+
+    /// The files of a user, by a name that `users` has checked.
+    pub async fn of(&self, user: &str) -> Result<Tree> {
+        let mut open = self.open.lock().await;
+        if let Some(tree) = open.get(user) {
+            return Ok(tree.clone());
+        }
+        let tree = Tree::create(&self.top.join(user)).await?;
+        open.insert(user.to_owned(), tree.clone());
+        Ok(tree)
+    }
+
+    /// Removes what uploads left that a crash cut off (T-67).
+    pub async fn sweep(&self) -> Result<usize> {
+        Tree::open(&self.top).await?.sweep().await
+    }
+}

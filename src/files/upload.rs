@@ -1,0 +1,110 @@
+//! A file on its way in: written beside its place, and put there whole or not at all.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+
+use super::Entry;
+use super::Replace;
+use super::blocking;
+use super::disk;
+
+/// How many bytes are collected before a thread is asked to write them.
+const BATCH: usize = 256 * 1024;
+
+/// New content for a file, begun by [`Tree::write`](super::Tree::write). Dropped unfinished, it leaves nothing behind and
+/// the old file as it was (T-67).
+#[derive(Debug)]
+pub struct Upload {
+    /// None after an error: what is half written must not be finished.
+    open: Option<Open>,
+    name: String,
+    order: Arc<Mutex<()>>,
+    batch: Vec<u8>,
+    size: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: std::fs::File,
+    hidden: disk::Hidden,
+}
+
+impl Upload {
+    pub(super) fn begin(folder: OwnedFd, name: &str, order: Arc<Mutex<()>>) -> Result<Self> {
+        let hidden = disk::Hidden::new(folder)?;
+        let file = disk::create_file(hidden.folder(), hidden.name())?;
+        Ok(Self {
+            open: Some(Open { file, hidden }),
+            name: name.to_owned(),
+            order,
+            batch: Vec::new(),
+            size: 0,
+        })
+    }
+
+    /// Adds to the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::DiskFull`]. After any error the upload is over.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.size += bytes.len() as u64;
+        self.batch.extend_from_slice(&bytes);
+        if self.batch.len() >= BATCH {
+            self.pass_on().await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// How many bytes there are so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Brings everything to disk and puts the file in its place. When this returns, it outlives a power cut.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replace`] says, or [`Reason::AlreadyExists`] if there is a folder of that name; the old content then stays.
+    pub async fn finish(mut self, replace: Replace) -> Result<Entry> {
+        self.pass_on().await?;
+        let open = self.open.take().ok_or_else(over)?;
+        blocking(move || {
+            open.file.sync_all()?;
+            let entry = disk::entry_of_file(&open.file, &self.name)?;
+            open.hidden.settle(&self.order, &self.name, |there| match there {
+                Some(there) if there.is_folder() => Err(disk::already_exists()),
+                _ => replace.admit(there),
+            })?;
+            Ok(entry)
+        })
+        .await
+    }
+
+    async fn pass_on(&mut self) -> Result<()> {
+        let mut open = self.open.take().ok_or_else(over)?;
+        let batch = std::mem::take(&mut self.batch);
+        // The file goes along and comes back: if this future is dropped, it is cleaned up where it is.
+        self.open = Some(
+            blocking(move || {
+                open.file.write_all(&batch)?;
+                Ok(open)
+            })
+            .await?,
+        );
+        Ok(())
+    }
+}
+
+fn over() -> Error {
+    Error::new(Reason::Internal, "This upload has failed before.")
+}

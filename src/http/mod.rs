@@ -1,0 +1,94 @@
+//! The edge for servers: every URL that other servers use, on one screen.
+
+pub mod answer;
+mod dav;
+mod discovery;
+mod ocm;
+pub mod signed;
+
+use actix_web::Error;
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceRequest;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header;
+use actix_web::http::header::HeaderValue;
+use actix_web::middleware::Next;
+use actix_web::web;
+use actix_web::web::Data;
+use actix_web::web::ServiceConfig;
+
+use crate::site::Site;
+
+/// Where the OCM API is, without a slash at the end: deployed peers append one.
+pub const END_POINT: &str = "/ocm";
+pub const TOKEN_END_POINT: &str = "/ocm/token";
+pub const JWKS: &str = "/.well-known/jwks.json";
+/// The page of ours that takes `token` and `providerDomain` (DIS-10); it is served by [`crate::web`].
+pub const INVITE_ACCEPT_DIALOG: &str = "/invites/accept";
+
+pub fn configure(service: &mut ServiceConfig) {
+    service
+        .route("/.well-known/ocm", web::get().to(discovery::document))
+        .route("/.well-known/ocm", web::head().to(discovery::document))
+        .route(JWKS, web::get().to(discovery::keys))
+        .route(JWKS, web::head().to(discovery::keys))
+        .route("/ocm/shares", web::post().to(ocm::shares))
+        .route("/ocm/invite-accepted", web::post().to(ocm::invite_accepted))
+        .route("/ocm/notifications", web::post().to(ocm::notifications))
+        .route(TOKEN_END_POINT, web::post().to(ocm::token))
+        .route("/dav/ocm/{id}{below:(/.*)?}", web::route().to(dav::share))
+        .route("/livez", web::get().to(alive))
+        .route("/readyz", web::get().to(ready));
+}
+
+/// Answers as long as there is a process.
+async fn alive() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+/// Answers 200 when requests can be served, 503 with a word why not otherwise.
+async fn ready(site: Data<Site>) -> HttpResponse {
+    match site.ready() {
+        Ok(()) => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
+        Err(error) => HttpResponse::ServiceUnavailable()
+            .content_type("text/plain")
+            .body(format!("{}\n", error.reason().code())),
+    }
+}
+
+/// What holds for every answer of this server, whoever asks: it is never guessed to be of another type, and never put
+/// into a frame. A request with both a length and chunks is two requests to some, and none to us (T-15).
+pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if is_ambiguous(request.request()) {
+        let refused = HttpResponse::BadRequest().force_close().finish();
+        return Ok(request.into_response(refused));
+    }
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    Ok(response)
+}
+
+fn is_ambiguous(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let lengths = headers.get_all(header::CONTENT_LENGTH).count();
+    lengths > 1 || (lengths == 1 && headers.contains_key(header::TRANSFER_ENCODING))
+}

@@ -1,0 +1,77 @@
+//! The OCM API: what other servers post to `/ocm`. A handler takes a proven message, calls, and answers.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web::Data;
+use serde_json::json;
+
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Reason;
+use crate::http::answer;
+use crate::http::answer::Refusal;
+use crate::http::signed::Signed;
+use crate::invites::Redeemed;
+use crate::ocm::code_flow::TokenRequest;
+use crate::ocm::invite::InviteAcceptanceRequest;
+use crate::ocm::notification::OcmNotification;
+use crate::ocm::share::ShareCreationNotification;
+use crate::site::Site;
+
+type Answer = Result<HttpResponse, Refusal>;
+
+/// `POST /ocm/shares` (_Share Creation Notification_). The display name in the answer is the id that was asked for: a
+/// sender learns nothing of the person that it did not know (T-36).
+pub async fn shares(site: Data<Site>, message: Signed<ShareCreationNotification>) -> Answer {
+    let share = site.shares.receive(&message, site.clock.now()).await?;
+    Ok(HttpResponse::Created().json(json!({ "recipientDisplayName": share.user })))
+}
+
+/// `POST /ocm/invite-accepted` (_Invite Flow_).
+pub async fn invite_accepted(site: Data<Site>, message: Signed<InviteAcceptanceRequest>) -> Answer {
+    let redeemed = site.invites.redeem(&message.signer, &message, site.clock.now()).await?;
+    let (status, ours) = match redeemed {
+        Redeemed::Now(ours) => (StatusCode::OK, ours),
+        Redeemed::Before(ours) => (StatusCode::CONFLICT, ours),
+    };
+    Ok(HttpResponse::build(status).json(ours.to_json()))
+}
+
+/// `POST /ocm/notifications` (_Share Acceptance Notification_ and its kin).
+pub async fn notifications(site: Data<Site>, message: Signed<OcmNotification>) -> Answer {
+    site.shares.notified(&message.signer, &message).await?;
+    Ok(HttpResponse::Created().json(json!({})))
+}
+
+/// `POST /ocm/token` (_Code Flow_). Every refusal is status 400 with a word of RFC 6749 (TOK-3).
+pub async fn token(site: Data<Site>, message: Result<Signed<TokenRequest>, Refusal>) -> HttpResponse {
+    let outcome = match message {
+        Ok(message) => site.shares.exchange(&message.signer, &message, site.clock.now()).await,
+        Err(Refusal(error)) => Err(error),
+    };
+    match outcome {
+        Ok(token) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::PRAGMA, "no-cache"))
+            .json(token.to_json()),
+        Err(error) => token_refused(&error),
+    }
+}
+
+fn token_refused(error: &Error) -> HttpResponse {
+    if matches!(error.kind(), Kind::Busy | Kind::Internal | Kind::Operator) {
+        return actix_web::ResponseError::error_response(&Refusal(error.clone()));
+    }
+    answer::log(error);
+    let word = match error.reason() {
+        Reason::InvalidGrant => "invalid_grant",
+        Reason::UnsupportedGrantType => "unsupported_grant_type",
+        Reason::WeRefuseThem => "unauthorized_client",
+        _ if error.kind() == Kind::Unauthenticated => "invalid_client",
+        _ => "invalid_request",
+    };
+    HttpResponse::BadRequest()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(json!({ "error": word }))
+}

@@ -1,0 +1,337 @@
+//! What people on other servers share with our users: the role of the Receiving Server.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::config::Mode;
+use crate::contacts;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::ocm::address::OcmAddress;
+use crate::ocm::address::Provider;
+use crate::ocm::notification::NotificationType;
+use crate::ocm::share::ResourceType;
+use crate::ocm::share::ShareCreationNotification;
+use crate::ocm::share::ShareType;
+use crate::ocm::share::WebdavOffer;
+use crate::ocm::share::WebdavUri;
+use crate::peers::trust::Purpose;
+use crate::random;
+use crate::shares::Shares;
+use crate::shares::no_such_share;
+use crate::shares::notify;
+use crate::store::Index;
+use crate::store::Key;
+use crate::store::Listing;
+use crate::store::Page;
+use crate::store::Record;
+use crate::store::Txn;
+use crate::users::User;
+
+/// How many undecided shares of one person wait for another at most (T-37).
+const MAX_PENDING: usize = 200;
+
+/// Where a received share stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceivedState {
+    Pending,
+    Accepted,
+    Declined,
+    /// Given back by our user after they had accepted it.
+    Left,
+    /// Taken back by the other side. Final (T-40).
+    Gone,
+}
+
+/// A file or folder on another server, shared with one of our users.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReceivedShare {
+    pub id: String,
+    pub user: String,
+    /// Unique at the Sending Server only; with that server it is unique here (T-38).
+    pub provider_id: String,
+    pub sender: OcmAddress,
+    pub owner: OcmAddress,
+    pub sender_name: String,
+    pub name: String,
+    pub description: String,
+    pub folder: bool,
+    pub offer: WebdavOffer,
+    pub created: Timestamp,
+    pub expires: Option<Timestamp>,
+    pub state: ReceivedState,
+}
+
+impl Record for ReceivedShare {
+    const KIND: &'static str = "received-share";
+
+    fn key(&self) -> Key {
+        Key::of([&self.id])
+    }
+
+    fn index(&self) -> Vec<Index> {
+        let mut index = vec![
+            Index::new("user", Key::of([&self.user]).and(self.created)),
+            Index::unique("provider-id", [&self.sender.provider.to_string(), &self.provider_id]),
+        ];
+        if self.state == ReceivedState::Pending {
+            index.push(Index::new("pending", [&self.sender.to_string(), &self.user]));
+        }
+        index
+    }
+}
+
+impl ReceivedShare {
+    pub fn resource_type(&self) -> &'static str {
+        if self.folder { "folder" } else { "file" }
+    }
+
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| now >= end)
+    }
+
+    /// Whether another announcement says the same as the one this came from (SHR-16).
+    fn is_announced_by(&self, user: &str, message: &ShareCreationNotification) -> bool {
+        self.user == user && self.sender == message.sender && self.name == message.name && self.offer == message.webdav
+    }
+}
+
+impl Shares {
+    /// Takes a Share Creation Notification that `message.sender`'s server signed (SHR-12 to SHR-16). The same one again
+    /// is the same share. Gives the share for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::SenderNotTrusted`] before anything is said of who lives here (T-36); [`Reason::PersonNotFound`];
+    /// [`Reason::KindUnsupported`], [`Reason::UnsupportedRequirement`]; [`Reason::Conflict`] for a `providerId` that
+    /// already means something else (T-38); [`Reason::Invalid`] naming the field.
+    pub async fn receive(&self, message: &ShareCreationNotification, now: Timestamp) -> Result<ReceivedShare> {
+        if message.owner.provider != message.sender.provider {
+            return Err(
+                Error::new(Reason::SenderNotTrusted, "Owner and sender are not of one server.").in_field("owner"),
+            );
+        }
+        let decision = self.peers.permit(&message.sender.provider, Purpose::Federate).await?;
+        let mode = self.config.federation.mode;
+        let contacts_only = mode == Mode::Invite && !decision.by_rule;
+        self.check_kind(message)?;
+        if message.is_expired(now) {
+            return Err(Error::invalid("expiration", "This share has ended before it began."));
+        }
+        let name = message.share_with.identifier.to_lowercase();
+        let elsewhere = message.share_with.provider != *self.own();
+        self.store
+            .run(async |txn| {
+                if contacts_only && contacts::get(txn, &name, &message.sender).await?.is_none() {
+                    return Err(Error::new(
+                        Reason::SenderNotTrusted,
+                        "This server takes shares only between people who have traded an invite.",
+                    )
+                    .in_field("sender"));
+                }
+                let user = txn.get::<User>([&name]).await?;
+                let Some(user) = user.filter(|_| !elsewhere) else {
+                    return Err(
+                        Error::new(Reason::PersonNotFound, "There is no such person on this server.")
+                            .in_field("shareWith"),
+                    );
+                };
+                if let Some(known) = shared_by(txn, &message.sender.provider, message.provider_id.as_str()).await? {
+                    if known.is_announced_by(&user.name, message) {
+                        return Ok(known);
+                    }
+                    return Err(
+                        Error::new(Reason::Conflict, "This providerId already means another share.")
+                            .in_field("providerId"),
+                    );
+                }
+                check_room(txn, &message.sender, &user.name).await?;
+                let share = record(message, &user.name, now);
+                txn.put(&share).await?;
+                Ok(share)
+            })
+            .await
+    }
+
+    pub async fn received(&self, user: &str, page: &Page) -> Result<Listing<ReceivedShare>> {
+        self.store
+            .read(async |txn| txn.find::<ReceivedShare>("user", [user], page).await)
+            .await
+    }
+
+    pub async fn received_share(&self, user: &str, id: &str) -> Result<ReceivedShare> {
+        self.store.read(async |txn| own(txn, user, id).await).await
+    }
+
+    /// Accepts a share and tells its server (NOT-2).
+    pub async fn accept(&self, user: &str, id: &str, now: Timestamp) -> Result<ReceivedShare> {
+        let from = [ReceivedState::Pending, ReceivedState::Declined];
+        self.decide(
+            user,
+            id,
+            &from,
+            ReceivedState::Accepted,
+            NotificationType::ShareAccepted,
+            now,
+        )
+        .await
+    }
+
+    /// Declines a share and tells its server (NOT-2).
+    pub async fn decline(&self, user: &str, id: &str, now: Timestamp) -> Result<ReceivedShare> {
+        let from = [ReceivedState::Pending];
+        self.decide(
+            user,
+            id,
+            &from,
+            ReceivedState::Declined,
+            NotificationType::ShareDeclined,
+            now,
+        )
+        .await
+    }
+
+    /// Gives an accepted share back and tells its server (NOT-3).
+    pub async fn leave(&self, user: &str, id: &str, now: Timestamp) -> Result<ReceivedShare> {
+        let from = [ReceivedState::Accepted];
+        self.decide(
+            user,
+            id,
+            &from,
+            ReceivedState::Left,
+            NotificationType::ShareUnshared,
+            now,
+        )
+        .await
+    }
+
+    async fn decide(
+        &self,
+        user: &str,
+        id: &str,
+        from: &[ReceivedState],
+        to: ReceivedState,
+        kind: NotificationType,
+        now: Timestamp,
+    ) -> Result<ReceivedShare> {
+        let share = self
+            .store
+            .run(async |txn| {
+                let mut share = own(txn, user, id).await?;
+                if share.state == to {
+                    return Ok(share);
+                }
+                if !from.contains(&share.state) || share.expired(now) {
+                    return Err(Error::new(
+                        Reason::Conflict,
+                        "This share has been decided upon or has ended already.",
+                    ));
+                }
+                share.state = to;
+                txn.put(&share).await?;
+                let peer = &share.sender.provider;
+                notify(
+                    txn,
+                    peer,
+                    kind,
+                    &share.provider_id,
+                    share.resource_type(),
+                    (id, user),
+                    now,
+                )
+                .await?;
+                Ok(share)
+            })
+            .await?;
+        self.outbox.nudge();
+        Ok(share)
+    }
+
+    /// Passes for a share of a kind that is taken here, whose address is on its sender's server: the token that goes
+    /// there must reach nobody else (T-05). An address on our own is a known mistake of deployed senders, and is read as
+    /// theirs.
+    fn check_kind(&self, message: &ShareCreationNotification) -> Result<()> {
+        if message.share_type != ShareType::User {
+            let why = "Only shares with a single user are taken here.";
+            return Err(Error::new(Reason::KindUnsupported, why).in_field("shareType"));
+        }
+        let offer = &message.webdav;
+        if let Some(WebdavUri::Absolute(url)) = &offer.uri
+            && !message.sender.provider.same_authority(url)
+            && !self.own().same_authority(url)
+        {
+            let why = "An absolute address must be on the sender's own server.";
+            return Err(Error::invalid("protocol.webdav.uri", why));
+        }
+        if offer.requirements.must_use_mfa {
+            return Err(
+                Error::new(Reason::UnsupportedRequirement, "must-use-mfa can't be kept here.").in_field("requirements"),
+            );
+        }
+        if self.config.federation.require_token_exchange && !offer.requirements.must_exchange_token {
+            let why = "This server takes only shares that require must-exchange-token.";
+            return Err(Error::new(Reason::SenderNotTrusted, why).in_field("requirements"));
+        }
+        Ok(())
+    }
+}
+
+/// The share with this `providerId` from this server.
+pub(super) async fn shared_by(txn: &mut Txn, sender: &Provider, provider_id: &str) -> Result<Option<ReceivedShare>> {
+    txn.find_one::<ReceivedShare>("provider-id", [&sender.to_string(), provider_id])
+        .await
+}
+
+/// The other side took it back; whatever the user had decided, there is nothing to open any more.
+pub(super) async fn unshared(txn: &mut Txn, mut share: ReceivedShare) -> Result<()> {
+    if share.state == ReceivedState::Gone {
+        return Ok(());
+    }
+    share.state = ReceivedState::Gone;
+    txn.put(&share).await
+}
+
+async fn own(txn: &mut Txn, user: &str, id: &str) -> Result<ReceivedShare> {
+    txn.get::<ReceivedShare>([id])
+        .await?
+        .filter(|share| share.user == user)
+        .ok_or_else(|| no_such_share().in_field("id"))
+}
+
+async fn check_room(txn: &mut Txn, sender: &OcmAddress, user: &str) -> Result<()> {
+    let waiting = txn
+        .find::<ReceivedShare>(
+            "pending",
+            [&sender.to_string(), user],
+            &crate::store::Page::first(MAX_PENDING),
+        )
+        .await?;
+    if waiting.items.len() >= MAX_PENDING {
+        return Err(Error::new(
+            Reason::Busy,
+            "Too many shares of this sender wait for a decision; try again later.",
+        ));
+    }
+    Ok(())
+}
+
+fn record(message: &ShareCreationNotification, user: &str, now: Timestamp) -> ReceivedShare {
+    ReceivedShare {
+        id: random::number(),
+        user: user.to_owned(),
+        provider_id: message.provider_id.as_str().to_owned(),
+        sender: message.sender.clone(),
+        owner: message.owner.clone(),
+        sender_name: message.sender_display_name.clone().unwrap_or_default(),
+        name: message.name.clone(),
+        description: message.description.clone().unwrap_or_default(),
+        folder: message.resource_type == ResourceType::Folder,
+        offer: message.webdav.clone(),
+        created: now,
+        expires: message.expiration,
+        state: ReceivedState::Pending,
+    }
+}

@@ -1,0 +1,139 @@
+//! This OCM Server: its parts, put together once and handed to every edge.
+
+use std::sync::Arc;
+
+use crate::client;
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::courier::Courier;
+use crate::dav::Ledger;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::files::Homes;
+use crate::invites::Invites;
+use crate::keys::Keys;
+use crate::outbox::Outbox;
+use crate::peers::Peers;
+use crate::remote::Remote;
+use crate::secret::Secret;
+use crate::shares::Shares;
+use crate::store::Options;
+use crate::store::Store;
+use crate::users::Users;
+
+/// What stands outside the server and can be replaced: its clock and its way to find other servers by name.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Clock,
+    pub lookup: client::Lookup,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            lookup: client::system_lookup(),
+        }
+    }
+}
+
+/// The parts of one server. Clones are the same server.
+#[derive(Clone)]
+pub struct Site {
+    pub config: Arc<Config>,
+    pub clock: Clock,
+    pub store: Store,
+    pub keys: Arc<Keys>,
+    pub users: Users,
+    pub homes: Homes,
+    pub ledger: Ledger,
+    pub peers: Peers,
+    pub outbox: Outbox,
+    pub invites: Invites,
+    pub shares: Shares,
+    pub remote: Remote,
+    pub courier: Courier,
+}
+
+impl Site {
+    /// Opens the data directory and puts the parts together; nothing listens yet, nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// For the operator: as [`Store::open`]; [`Reason::ConfigInvalid`] for files that can't be read.
+    pub async fn open(config: Config, world: World) -> Result<Self> {
+        let config = Arc::new(config);
+        let data = config.server.data_dir.clone();
+        let store = tokio::task::spawn_blocking(move || Store::open(&data, Options::default()))
+            .await
+            .map_err(Error::internal)??;
+        let clock = world.clock;
+        let keys = Arc::new(Keys::load(&store, &config.server.public_url, clock.now()).await?);
+        let client = Client::new(&config, world.lookup)?;
+        let homes = Homes::open(&config.server.data_dir.join("files")).await?;
+        let peers = Peers::new(&config, store.clone(), client.clone(), clock.clone(), Arc::clone(&keys));
+        let outbox = Outbox::new(store.clone());
+        let shares = Shares::new(
+            Arc::clone(&config),
+            store.clone(),
+            peers.clone(),
+            outbox.clone(),
+            homes.clone(),
+            Arc::clone(&keys),
+        );
+        Ok(Self {
+            users: Users::new(store.clone(), config.accounts.clone()),
+            ledger: Ledger::new(store.clone()),
+            invites: Invites::new(&config, store.clone(), client.clone(), peers.clone()),
+            remote: Remote::new(&config, client.clone(), peers.clone(), clock.clone()),
+            courier: Courier::new(
+                Arc::clone(&config),
+                store.clone(),
+                client,
+                peers.clone(),
+                shares.clone(),
+                outbox.clone(),
+                clock.clone(),
+            ),
+            config,
+            clock,
+            store,
+            keys,
+            homes,
+            peers,
+            outbox,
+            shares,
+        })
+    }
+
+    /// A fresh one-time link to the page that makes the first admin, from the address that people see.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Conflict`] once there is an admin.
+    pub async fn setup_link(&self) -> Result<String> {
+        let code: Secret = self.users.issue_setup_code(self.clock.now()).await?;
+        Ok(self
+            .config
+            .server
+            .public_url
+            .at(&format!("/setup?code={}", code.expose())))
+    }
+
+    /// Whether everything needed to answer is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::StoreStopped`].
+    pub fn ready(&self) -> Result<()> {
+        if self.store.healthy() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Reason::StoreStopped,
+            "The store takes no changes; the log says why.",
+        ))
+    }
+}

@@ -1,0 +1,339 @@
+//! Servers for tests: one ([`TestServer`]), two that know each other ([`Pair`]), and one that lies ([`Rogue`]). Each has
+//! a directory, a port and a clock of its own; nothing sleeps, nothing runs by itself.
+
+mod rogue;
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use ocmesh::api;
+use ocmesh::api::Answer;
+use ocmesh::api::Call;
+use ocmesh::app;
+use ocmesh::app::Options;
+use ocmesh::app::Running;
+use ocmesh::client::system_lookup;
+use ocmesh::clock::Clock;
+use ocmesh::clock::Timestamp;
+use ocmesh::config::Config;
+use ocmesh::config::Mode;
+use ocmesh::config::PrivateNetwork;
+use ocmesh::config::PublicUrl;
+use ocmesh::error::Error;
+use ocmesh::error::Result;
+use ocmesh::ocm::address::Provider;
+use ocmesh::secret::Secret;
+use ocmesh::site::Site;
+use ocmesh::site::World;
+use ocmesh::users::NewUser;
+use ocmesh::users::User;
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub use rogue::Recorded;
+pub use rogue::Reply;
+pub use rogue::Rogue;
+
+/// When every test begins.
+pub const START: Timestamp = Timestamp(1_790_000_000);
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A server on a port of its own that runs until it is dropped.
+pub struct TestServer {
+    pub running: Running,
+    pub clock: Clock,
+    pub config: Config,
+    pub data: PathBuf,
+    /// Removed when the test ends; shared by a server and the one that is started in its place.
+    _dir: Option<TempDir>,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts a server whose settings `change` has had a look at.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut config = Config::default();
+        config.server.public_url = PublicUrl::parse(&format!("http://127.0.0.1:{port}")).unwrap();
+        config.server.data_dir = dir.path().join("data");
+        config.server.admin_socket = dir.path().join("admin.sock");
+        config.federation.private_network = vec![PrivateNetwork {
+            cidr: "127.0.0.0/8".parse().unwrap(),
+            ports: Vec::new(),
+            plain_http: true,
+        }];
+        change(&mut config);
+        let clock = Clock::stopped_at(START);
+        let running = run(config.clone(), clock.clone(), listener).await;
+        Self {
+            running,
+            clock,
+            data: config.server.data_dir.clone(),
+            config,
+            _dir: Some(dir),
+        }
+    }
+
+    /// Stops the server and starts one on the same data and port.
+    pub async fn restart(mut self) -> Self {
+        let dir = self._dir.take();
+        let (config, clock) = (self.config.clone(), self.clock.clone());
+        self.running.stop().await;
+        let listener = TcpListener::bind(("127.0.0.1", config.server.public_url.provider().port().unwrap())).unwrap();
+        let running = run(config.clone(), clock.clone(), listener).await;
+        Self {
+            running,
+            clock,
+            data: self.data,
+            config,
+            _dir: dir,
+        }
+    }
+
+    pub fn site(&self) -> &Site {
+        &self.running.site
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        self.config.server.public_url.at(path)
+    }
+
+    pub fn provider(&self) -> &Provider {
+        self.config.server.public_url.provider()
+    }
+
+    pub fn address(&self, user: &str) -> String {
+        format!("{user}@{}", self.provider())
+    }
+
+    pub async fn user(&self, name: &str) -> User {
+        self.add_user(name, false).await
+    }
+
+    pub async fn admin(&self, name: &str) -> User {
+        self.add_user(name, true).await
+    }
+
+    async fn add_user(&self, name: &str, admin: bool) -> User {
+        let new = NewUser {
+            name: name.to_owned(),
+            display_name: format!("{} of the tests", name.to_uppercase()),
+            mail: format!("{name}@mail.example"),
+            password: Secret::new(PASSWORD),
+            admin,
+        };
+        self.site().users.create(new, self.clock.now()).await.unwrap()
+    }
+
+    /// Does what the command line would; gives its JSON.
+    pub async fn call(&self, call: Call) -> Result<Value, Error> {
+        self.call_with(call, b"").await
+    }
+
+    pub async fn call_with(&self, call: Call, content: &[u8]) -> Result<Value, Error> {
+        let content = bytes::Bytes::copy_from_slice(content);
+        let answer = api::carry_out(self.site(), call, Box::pin(stream::iter([Ok(content)]))).await?;
+        match answer {
+            Answer::Json(value) => Ok(value),
+            Answer::Content(mut stream) => {
+                let mut whole = Vec::new();
+                while let Some(chunk) = stream.next().await {
+                    whole.extend_from_slice(&chunk?);
+                }
+                Ok(Value::String(String::from_utf8(whole).unwrap()))
+            }
+        }
+    }
+
+    pub async fn put_file(&self, user: &str, path: &str, content: &str) {
+        let call = Call::FilePut {
+            user: Some(user.to_owned()),
+            path: path.to_owned(),
+        };
+        self.call_with(call, content.as_bytes()).await.unwrap();
+    }
+
+    /// Delivers everything that is due, and what that makes due.
+    pub async fn deliver(&self) -> usize {
+        let mut tried = 0;
+        loop {
+            match self.site().courier.run_due().await.unwrap() {
+                0 => return tried,
+                some => tried += some,
+            }
+        }
+    }
+
+    pub async fn sent(&self, user: &str) -> Vec<Value> {
+        self.rows(Call::ShareList {
+            user: Some(user.to_owned()),
+            received: false,
+        })
+        .await
+    }
+
+    pub async fn received(&self, user: &str) -> Vec<Value> {
+        self.rows(Call::ShareList {
+            user: Some(user.to_owned()),
+            received: true,
+        })
+        .await
+    }
+
+    pub async fn contacts(&self, user: &str) -> Vec<Value> {
+        self.rows(Call::ContactList {
+            user: Some(user.to_owned()),
+        })
+        .await
+    }
+
+    pub async fn queue(&self) -> Vec<Value> {
+        self.rows(Call::QueueList).await
+    }
+
+    async fn rows(&self, call: Call) -> Vec<Value> {
+        self.call(call).await.unwrap().as_array().unwrap().clone()
+    }
+
+    pub async fn invite(&self, user: &str) -> Value {
+        let call = Call::InviteCreate {
+            user: Some(user.to_owned()),
+            expires: None,
+            uses: None,
+            note: "for a test".to_owned(),
+        };
+        self.call(call).await.unwrap()
+    }
+
+    pub async fn accept_invite(&self, user: &str, text: &str) -> Result<Value, Error> {
+        let call = Call::InviteAccept {
+            user: Some(user.to_owned()),
+            text: text.to_owned(),
+        };
+        self.call(call).await
+    }
+
+    pub async fn share(&self, user: &str, path: &str, to: &str, write: bool) -> Result<Value, Error> {
+        let call = Call::ShareCreate {
+            user: Some(user.to_owned()),
+            path: path.to_owned(),
+            to: to.to_owned(),
+            write,
+            until: None,
+        };
+        self.call(call).await
+    }
+
+    pub async fn rule(&self, host: &str, allow: bool) {
+        let call = Call::PeerRule {
+            host: host.to_owned(),
+            allow,
+            reason: "because of the test".to_owned(),
+            note: String::new(),
+            until: None,
+            by: "a test".to_owned(),
+        };
+        self.call(call).await.unwrap();
+    }
+}
+
+async fn run(config: Config, clock: Clock, listener: TcpListener) -> Running {
+    let options = Options {
+        world: World {
+            clock,
+            lookup: system_lookup(),
+        },
+        listeners: Some(vec![listener]),
+        threads: 1,
+        workers: false,
+    };
+    app::start(config, options).await.unwrap()
+}
+
+/// Two servers with the same clock; Ada lives at `a`, Bob at `b`.
+pub struct Pair {
+    pub a: TestServer,
+    pub b: TestServer,
+}
+
+impl Pair {
+    /// Two servers that have never heard of each other.
+    pub async fn strangers() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl Fn(&mut Config)) -> Self {
+        let a = TestServer::start_with(&change).await;
+        let b = TestServer::start_with(&change).await;
+        a.user("ada").await;
+        b.user("bob").await;
+        Self { a, b }
+    }
+
+    /// Two servers whose users have traded an invite.
+    pub async fn acquainted() -> Self {
+        let pair = Self::strangers().await;
+        pair.introduce().await;
+        pair
+    }
+
+    pub async fn introduce(&self) {
+        let invite = self.a.invite("ada").await;
+        self.b
+            .accept_invite("bob", invite["string"].as_str().unwrap())
+            .await
+            .unwrap();
+    }
+
+    /// Ada shares `path`, it is delivered, and Bob accepts it; gives its ids at both.
+    pub async fn shared(&self, path: &str, write: bool) -> (String, String) {
+        let sent = self.a.share("ada", path, &self.b.address("bob"), write).await.unwrap();
+        self.a.deliver().await;
+        let received = self.b.received("bob").await;
+        let provider_id = sent["provider_id"].as_str().unwrap();
+        let here = received.iter().find(|row| row["provider_id"] == provider_id).unwrap();
+        let id = here["id"].as_str().unwrap().to_owned();
+        self.b.call(Call::ShareAccept { id: id.clone() }).await.unwrap();
+        self.b.deliver().await;
+        (provider_id.to_owned(), id)
+    }
+
+    pub fn step(&self, by: Duration) {
+        self.a.clock.step(by);
+        self.b.clock.step(by);
+    }
+}
+
+/// A mode for [`Pair::with`] and [`TestServer::start_with`].
+pub fn mode(mode: Mode) -> impl Fn(&mut Config) {
+    move |config| config.federation.mode = mode
+}
+
+/// A client that sends what it is told, cookies and all.
+pub fn http() -> reqwest::Client {
+    ocmesh::client::install_crypto();
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
+/// What a server writes back on a connection of one's own, for requests that no client would send.
+pub async fn raw(provider: &Provider, request: &[u8]) -> String {
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+    let mut stream = tokio::net::TcpStream::connect(provider.to_string()).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
