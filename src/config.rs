@@ -532,7 +532,7 @@ mod tests {
     fn uncommented() -> String {
         let setting = |line: &str| {
             let bare = line.strip_prefix("# ")?;
-            let key = bare.split('=').next()?.trim();
+            let key = bare.split('=').next()?.trim_end();
             let is_key =
                 bare.contains('=') && !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
             is_key.then(|| bare.to_owned())

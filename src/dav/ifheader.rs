@@ -116,6 +116,8 @@ fn malformed() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -174,5 +176,14 @@ mod tests {
     fn a_token_is_named_even_in_a_list_that_does_not_hold() {
         let header = IfHeader::parse("(Not <urn:a>) (<urn:b> [\"e\"])").expect("a good header");
         assert_eq!(header.tokens().collect::<Vec<_>>(), ["urn:a", "urn:b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_as_an_if_header_is_read_or_refused(header in "([<>()\\[\\] é\"]|Not|urn:a|no|N){0,24}") {
+            if let Ok(parsed) = IfHeader::parse(&header) {
+                prop_assert!(!parsed.lists.is_empty() && parsed.lists.iter().all(|list| !list.conditions.is_empty()));
+            }
+        }
     }
 }

@@ -13,7 +13,15 @@ use crate::store::Record;
 use crate::store::Store;
 use crate::store::Txn;
 
-/// A write lock (RFC 4918, section 6). Under 6 KiB when written out.
+/// What a record may be as JSON, in bytes. The store takes no value over 6 KiB, and keeps some things beside it.
+const LONGEST_RECORD: usize = 5 * 1024;
+
+/// Whether a record can be kept. Measured as it is written out: a line break counts twice.
+pub(super) fn fits(record: &impl Serialize) -> bool {
+    serde_json::to_vec(record).is_ok_and(|json| json.len() <= LONGEST_RECORD)
+}
+
+/// A write lock (RFC 4918, section 6). At most 5 KiB as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     /// A URI that is never used again. Shown to nobody but its holder (T-60).
@@ -37,7 +45,7 @@ impl Lock {
     }
 }
 
-/// A property that this server keeps without understanding it. Under 6 KiB when written out.
+/// A property that this server keeps without understanding it. At most 5 KiB as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadProperty {
     /// Empty for a name in no namespace.

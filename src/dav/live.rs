@@ -96,7 +96,7 @@ impl View<'_> {
     fn lock_discovery(&self, path: &TreePath) -> String {
         let mut out = String::new();
         for lock in self.locks.iter().filter(|lock| lock.covers(path)) {
-            locks::describe_to(&mut out, self.mount, lock, self.now.until(lock.expires));
+            locks::describe(&mut out, self.mount, lock, self.now.until(lock.expires));
         }
         out
     }

@@ -20,6 +20,7 @@ use super::Mount;
 use super::ifheader::IfHeader;
 use super::ifheader::List;
 use super::ifheader::State;
+use super::ledger;
 use super::ledger::Lock;
 use super::place;
 use super::refusal::Outcome;
@@ -147,34 +148,17 @@ pub(super) async fn lock(call: &Call<'_>, payload: Payload) -> Outcome<HttpRespo
 
 async fn create(call: &Call<'_>, info: &Element) -> Outcome<HttpResponse> {
     let path = &call.place.path;
-    let (exclusive, owner) = read_info(info)?;
-    let deep = match call.depth()? {
-        None | Some(Depth::Infinity) => true,
-        Some(Depth::Zero) => false,
-        Some(Depth::One) => return Err(Refusal::bad_request("A lock is on a place or on all beneath it.")),
-    };
-    let lock = Lock {
-        token: new_token()?,
-        path: path.clone(),
-        deep,
-        exclusive,
-        holder: call.mount.holder.clone(),
-        owner,
-        expires: call.now.plus(call.lock_time()),
-    };
+    let lock = wanted(call, info)?;
     let there = call.entry().await?;
-    if there.is_none() {
+    match there {
+        Some(_) => call.guard(&[]).await?,
         // Something new comes into the folder, which a lock on that may forbid.
-        call.guard(&[Need::of_parent(path)]).await?;
-    } else {
-        call.guard(&[]).await?;
+        None => call.guard(&[Need::of_parent(path)]).await?,
     }
-    let new = lock.clone();
+    let (realm, new) = (&call.mount.realm, lock.clone());
     let kept = call
         .ledger
-        .put_lock(&call.mount.realm, lock.clone(), call.now, move |others| {
-            admit(&new, others)
-        });
+        .put_lock(realm, lock.clone(), call.now, move |others| admit(&new, others));
     kept.await.map_err(|error| match error.reason() {
         Reason::Conflict => Refusal::condition(StatusCode::LOCKED, "<d:no-conflicting-lock/>"),
         _ => error.into(),
@@ -184,7 +168,7 @@ async fn create(call: &Call<'_>, info: &Element) -> Outcome<HttpResponse> {
         None => match create_empty(call, path).await {
             Ok(status) => status,
             Err(refusal) => {
-                call.ledger.remove_lock(&call.mount.realm, &lock.token).await?;
+                call.ledger.remove_lock(realm, &lock.token).await?;
                 return Err(refusal);
             }
         },
@@ -193,6 +177,29 @@ async fn create(call: &Call<'_>, info: &Element) -> Outcome<HttpResponse> {
         .insert_header(("Lock-Token", format!("<{}>", lock.token)))
         .content_type(xml::CONTENT_TYPE)
         .body(described(call, &lock)))
+}
+
+/// The lock that a request asks for, with a token of its own.
+fn wanted(call: &Call<'_>, info: &Element) -> Outcome<Lock> {
+    let (exclusive, owner) = read_info(info)?;
+    let deep = match call.depth()? {
+        None | Some(Depth::Infinity) => true,
+        Some(Depth::Zero) => false,
+        Some(Depth::One) => return Err(Refusal::bad_request("A lock is on a place or on all beneath it.")),
+    };
+    let lock = Lock {
+        token: new_token()?,
+        path: call.place.path.clone(),
+        deep,
+        exclusive,
+        holder: call.mount.holder.clone(),
+        owner,
+        expires: call.now.plus(call.lock_time()),
+    };
+    match ledger::fits(&lock) {
+        true => Ok(lock),
+        false => Err(Refusal::no_room()),
+    }
 }
 
 /// A lock where nothing is makes an empty file there (RFC 4918, section 7.3).
@@ -312,17 +319,13 @@ fn new_token() -> Result<String> {
 
 fn described(call: &Call<'_>, lock: &Lock) -> String {
     let mut out = format!("{}<d:prop xmlns:d=\"DAV:\"><d:lockdiscovery>", xml::DECLARATION);
-    describe(&mut out, call, lock);
+    describe(&mut out, call.mount, lock, call.now.until(lock.expires));
     out.push_str("</d:lockdiscovery></d:prop>");
     out
 }
 
-fn describe(out: &mut String, call: &Call<'_>, lock: &Lock) {
-    describe_to(out, call.mount, lock, call.now.until(lock.expires));
-}
-
 /// Appends an `activelock`. Its token is for its holder only (T-60).
-pub(super) fn describe_to(out: &mut String, mount: &Mount, lock: &Lock, left: Duration) {
+pub(super) fn describe(out: &mut String, mount: &Mount, lock: &Lock, left: Duration) {
     let scope = if lock.exclusive { "exclusive" } else { "shared" };
     let depth = if lock.deep { "infinity" } else { "0" };
     let mine = lock.holder == mount.holder;

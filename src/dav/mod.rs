@@ -1,7 +1,7 @@
 //! WebDAV itself (RFC 4918, classes 1 and 2): what may be done to a tree of files, and doing it.
 //!
-//! A request is answered in this order: where it leads ([`place`]), whether that may be done there at all ([`rights`]),
-//! whether its conditions hold ([`conditions`], [`ifheader`]), whether a lock is in the way ([`locks`]); then it is done.
+//! A request is answered in this order: where it leads (`place`), whether that may be done there at all (`rights`),
+//! whether its conditions hold (`conditions`, `ifheader`), whether a lock is in the way (`locks`); then it is done.
 
 mod conditions;
 mod ifheader;
@@ -14,6 +14,8 @@ mod proppatch;
 mod read;
 mod refusal;
 mod rights;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod write;
 mod xml;

@@ -7,6 +7,7 @@ use actix_web::web::Payload;
 use crate::clock::Timestamp;
 
 use super::Call;
+use super::ledger;
 use super::ledger::DeadProperty;
 use super::ledger::Patch;
 use super::live;
@@ -19,7 +20,7 @@ use super::xml;
 use super::xml::Element;
 use super::xml::Name;
 
-/// What one property may be, name included, in bytes: the store takes no record over 6 KiB.
+/// What a property's value may be, in bytes.
 const LONGEST: usize = 5 * 1024;
 /// How many properties are kept for one file or folder.
 const MOST: usize = 64;
@@ -114,16 +115,17 @@ fn set_step(property: &Element) -> Step {
     if live::is_live(name) {
         return Step::Refuse(PROTECTED);
     }
-    let head = name.namespace.len() + name.local.len() + property.language.as_ref().map_or(0, String::len);
-    let value = LONGEST.checked_sub(head).and_then(|longest| property.content(longest));
-    value.map_or(Step::Refuse(NO_ROOM), |value| {
-        Step::Keep(Patch::Set(DeadProperty {
-            namespace: name.namespace.clone(),
-            name: name.local.clone(),
-            language: property.language.clone(),
-            value,
-        }))
-    })
+    // None if it is longer than it could be kept in any case, however it is written out.
+    let kept = property.content(LONGEST).map(|value| DeadProperty {
+        namespace: name.namespace.clone(),
+        name: name.local.clone(),
+        language: property.language.clone(),
+        value,
+    });
+    match kept.filter(ledger::fits) {
+        Some(property) => Step::Keep(Patch::Set(property)),
+        None => Step::Refuse(NO_ROOM),
+    }
 }
 
 fn remove_step(name: &Name) -> Step {

@@ -348,3 +348,57 @@ fn is_xml(character: char) -> bool {
 fn malformed() -> Refusal {
     Refusal::bad_request("The body of this request is not XML that WebDAV has a use for.")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_so_that_it_reads_the_same(
+            body in "(<a>|</a>|<b xmlns='u:1'>|</b>|<p:c xmlns:p='u:2' p:d='&lt;'/>|<e xmlns=''/>|&amp;|&#x1F980;|t'\"|<!--c-->|<!\\[CDATA\\[<\\]\\]>|\r\n| ){0,12}",
+        ) {
+            if let Ok(Some(document)) = read(format!("<r>{body}</r>").as_bytes()) {
+                let content = document.content(usize::MAX).expect("no limit");
+                let again = read(format!("<r>{content}</r>").as_bytes()).expect("what we write is XML").expect("an element");
+                prop_assert_eq!(again.nodes, document.nodes);
+            }
+        }
+
+        #[test]
+        fn t61_whatever_is_sent_as_xml_is_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&body);
+        }
+    }
+
+    #[test]
+    fn t61_a_document_has_its_limits() {
+        let nested = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
+        let attributes = |number: usize| {
+            let all: String = (0..number).map(|number| format!(" a{number}=''")).collect();
+            format!("<r{all}/>")
+        };
+        let children = |number: usize| format!("<r>{}</r>", "<a/>".repeat(number - 1));
+        for (fits, too_much) in [
+            (nested(DEEPEST), nested(DEEPEST + 1)),
+            (attributes(MOST_ATTRIBUTES), attributes(MOST_ATTRIBUTES + 1)),
+            (children(MOST_ELEMENTS), children(MOST_ELEMENTS + 1)),
+        ] {
+            assert!(read(fits.as_bytes()).is_ok(), "{} bytes", fits.len());
+            assert!(read(too_much.as_bytes()).is_err(), "{} bytes", too_much.len());
+        }
+    }
+
+    #[test]
+    fn content_that_would_be_too_long_is_not_written() {
+        let document = read(b"<r><a xmlns='urn:x'>12345</a></r>")
+            .expect("XML")
+            .expect("an element");
+        let whole = document.content(usize::MAX).expect("no limit");
+        assert_eq!(whole, "<a xmlns=\"urn:x\">12345</a>");
+        assert_eq!(document.content(whole.len()).as_deref(), Some(whole.as_str()));
+        assert_eq!(document.content(whole.len() - 1), None);
+    }
+}

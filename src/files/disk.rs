@@ -31,7 +31,7 @@ use super::EntryKind;
 use super::TreePath;
 use super::path::HIDDEN;
 
-/// A folder of this handle is never waited for, and a pipe neither.
+/// Without following a link, and without waiting for whoever else has a pipe open.
 const OPEN: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 const OPEN_FOLDER: OFlags = OPEN.union(OFlags::DIRECTORY);
 
@@ -74,10 +74,9 @@ pub(super) fn make_folder(at: &OwnedFd, name: &str) -> Result<()> {
     rustix::fs::mkdirat(at, name, Mode::RWXU).map_err(failed)
 }
 
-/// Brings a folder's names to disk.
+/// Brings a folder's names to disk, by the very handle through which they were changed.
 pub(super) fn sync(folder: &OwnedFd) -> Result<()> {
-    // Through std: its call can be watched and failed from outside, which is how power cuts are tested.
-    Ok(File::from(folder.try_clone()?).sync_all()?)
+    rustix::fs::fsync(folder).map_err(failed)
 }
 
 pub(super) fn touch(file: &File, modified: Timestamp) -> Result<()> {
@@ -201,7 +200,9 @@ pub(super) fn settle(
         }
     };
     sync(to.0)?;
-    sync(from.0)?;
+    if !std::ptr::eq(from.0, to.0) {
+        sync(from.0)?;
+    }
     drop(aside);
     Ok(replaced)
 }

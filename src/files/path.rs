@@ -220,6 +220,8 @@ impl From<TreePath> for String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -314,5 +316,21 @@ mod tests {
             serde_json::to_string(&TreePath::parse("a/b").expect("a good path")).expect("text"),
             "\"a/b\""
         );
+    }
+
+    proptest! {
+        #[test]
+        fn t57_whatever_is_sent_as_a_path_keeps_what_the_type_promises(
+            url in proptest::collection::vec("(%[0-9a-fA-F]{0,2}|\\.|/|\\\\|.|%2[ef]|%5c|%00){0,6}", 0..6).prop_map(|parts| parts.join("/")),
+        ) {
+            if let Ok(path) = TreePath::from_url(&url) {
+                for segment in path.segments() {
+                    prop_assert!(segment != "." && segment != "..");
+                    prop_assert!(!segment.contains(['/', '\\', '\0']) && segment.len() <= 255);
+                }
+                prop_assert_eq!(TreePath::from_url(&path.to_url()).ok(), Some(path.clone()));
+                prop_assert_eq!(TreePath::parse(path.as_str()).ok(), Some(path));
+            }
+        }
     }
 }

@@ -241,6 +241,55 @@ async fn t67_what_a_crash_left_behind_is_swept_at_start() {
     assert_eq!(tree.sweep().await.expect("swept"), 0);
 }
 
+/// Where the process writes that is killed.
+const WRITE_TO: &str = "OCMESH_TEST_WRITE_TO";
+
+/// Each content is of one byte, as long as that byte says.
+fn uniform(byte: u8) -> Vec<u8> {
+    vec![byte; (usize::from(byte) + 1) * 2000]
+}
+
+#[tokio::test]
+/// The process of the test below; by itself it does nothing.
+async fn a_writer_that_will_be_killed() {
+    let Some(folder) = std::env::var_os(WRITE_TO) else {
+        return;
+    };
+    let tree = Tree::open(Path::new(&folder)).await.expect("a tree");
+    for byte in (0..=255).cycle() {
+        let mut upload = tree.write(&path("f")).await.expect("an upload");
+        upload.write(uniform(byte).into()).await.expect("room");
+        upload.finish(Replace::Always).await.expect("a file");
+    }
+}
+
+#[tokio::test]
+async fn t67_killed_at_any_moment_a_writer_leaves_the_old_file_or_the_new() {
+    let (folder, tree) = tree().await;
+    let disk = folder.path().join("tree");
+    for round in 0..50 {
+        let mut writer = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "files::tests::a_writer_that_will_be_killed"])
+            .env(WRITE_TO, &disk)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("a process");
+        let before = tree.stat(&path("f")).await.ok();
+        while tree.stat(&path("f")).await.ok() == before {
+            assert_eq!(writer.try_wait().expect("a status"), None, "the writer ended by itself");
+            tokio::task::yield_now().await;
+        }
+        // The one place where time matters itself: what is tried is to hit another moment each time.
+        std::thread::sleep(Duration::from_micros(round * 137));
+        writer.kill().expect("a running process");
+        writer.wait().expect("an end");
+        let content = fs::read(disk.join("f")).expect("a file");
+        assert_eq!(content, uniform(content[0]), "round {round}");
+        tree.sweep().await.expect("swept");
+        assert_eq!(on_disk(&disk), ["f"], "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn folders_are_moved_copied_and_removed_whole() {
     let (folder, tree) = tree().await;

@@ -240,7 +240,10 @@ pub async fn post_raw(
     body: Vec<u8>,
     headers: &[(&'static str, String)],
 ) -> reqwest::Response {
-    let mut request = http().post(server.url(path)).header("content-type", content_type).body(body);
+    let mut request = http()
+        .post(server.url(path))
+        .header("content-type", content_type)
+        .body(body);
     for (name, value) in headers {
         if *name != "content-length" {
             request = request.header(*name, value);
