@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::files::TreePath;
 use crate::ocm::address::OcmAddress;
+use crate::remote::RemoteEntry;
 use crate::shares::ReceivedShare;
 use crate::shares::SentShare;
 use crate::shares::sent::NewShare;
@@ -116,7 +117,15 @@ pub async fn stop(site: &Site, id: &str) -> Result<Value> {
 pub async fn ls(site: &Site, id: &str, path: &str) -> Result<Value> {
     let share = receiver(site, id).await?;
     let entries = site.remote.list(&share, &TreePath::parse(path)?).await?;
-    Ok(json!(entries))
+    let row = |entry: RemoteEntry| {
+        json!({
+            "name": entry.name,
+            "kind": entry.kind,
+            "size": entry.size,
+            "modified": entry.modified.map(|at| at.to_string()),
+        })
+    };
+    Ok(entries.into_iter().map(row).collect())
 }
 
 pub async fn get(site: &Site, id: &str, path: &str) -> Result<ByteStream> {

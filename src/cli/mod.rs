@@ -226,7 +226,7 @@ fn exit_code(error: &Error) -> u8 {
 fn start_log(config: &Config, served: bool) {
     let level = if served { config.log.level.as_str() } else { "error" };
     let filter = std::env::var("RUST_LOG")
-        .unwrap_or_else(|_| format!("{level},rustls::msgs=error,actix_http::h1::dispatcher=off"));
+        .unwrap_or_else(|_| format!("{level},actix_server=warn,rustls::msgs=error,actix_http::h1::dispatcher=off"));
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let text = match config.log.format {
         LogFormat::Auto => std::io::stderr().is_terminal() || !served,

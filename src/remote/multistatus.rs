@@ -8,7 +8,6 @@ use quick_xml::NsReader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 use quick_xml::name::ResolveResult;
-use serde::Serialize;
 
 use crate::clock::Timestamp;
 
@@ -16,10 +15,9 @@ const MAX_ENTRIES: usize = 10_000;
 const MAX_DEPTH: usize = 32;
 
 /// Something in a folder on another server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemoteEntry {
     pub name: String,
-    #[serde(skip)]
     pub folder: bool,
     /// `file` or `folder`.
     pub kind: &'static str,
@@ -27,7 +25,6 @@ pub struct RemoteEntry {
     pub size: Option<u64>,
     pub modified: Option<Timestamp>,
     /// Whether it is the folder that was asked about.
-    #[serde(skip)]
     pub is_itself: bool,
 }
 

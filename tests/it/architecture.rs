@@ -1,1 +1,188 @@
-//! stub
+//! The map in `src/lib.rs` is true: a module uses only those above it, and each foreign library stays where it belongs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// A source file: its path below `src`, the module it belongs to, and its lines of code with their numbers.
+struct Source {
+    path: String,
+    module: String,
+    lines: Vec<(usize, String)>,
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    found.sort();
+    found
+        .into_iter()
+        .map(|file| {
+            let path = file.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
+            let module = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+            let text = fs::read_to_string(&file).unwrap();
+            let code = |(_, line): &(usize, &str)| !line.trim_start().starts_with("//");
+            let lines = text
+                .lines()
+                .enumerate()
+                .filter(code)
+                .map(|(at, line)| (at + 1, line.to_owned()));
+            Source {
+                lines: lines.collect(),
+                path,
+                module,
+            }
+        })
+        .collect()
+}
+
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The modules in the order of the map, from `//! 7. [`store`]: ...`.
+fn map() -> Vec<String> {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    lib.lines()
+        .filter_map(|line| {
+            let (number, rest) = line.strip_prefix("//! ")?.split_once(". [`")?;
+            number.parse::<usize>().ok()?;
+            Some(rest.split('`').next()?.to_owned())
+        })
+        .collect()
+}
+
+/// What stands behind each `crate::` in a line.
+fn uses(line: &str) -> impl Iterator<Item = &str> {
+    line.match_indices("crate::").map(|(at, word)| {
+        let rest = &line[at + word.len()..];
+        rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .next()
+            .unwrap_or_default()
+    })
+}
+
+#[test]
+fn the_map_names_every_module_once() {
+    let mut listed = map();
+    let mut there: Vec<_> = sources().into_iter().map(|source| source.module).collect();
+    there.retain(|module| module != "lib" && module != "main");
+    there.dedup();
+    listed.sort();
+    there.sort();
+    assert_eq!(listed, there);
+}
+
+#[test]
+fn a_module_uses_only_those_above_it() {
+    let order: BTreeMap<_, _> = map().into_iter().enumerate().map(|(at, name)| (name, at)).collect();
+    let mut wrong = Vec::new();
+    for source in sources()
+        .iter()
+        .filter(|source| source.module != "lib" && source.module != "main")
+    {
+        let own = order[&source.module];
+        for (number, line) in &source.lines {
+            for used in uses(line) {
+                if order.get(used).is_some_and(|at| *at > own) {
+                    wrong.push(format!(
+                        "src/{}:{number}: {} uses {used}, which is below it",
+                        source.path, source.module
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_use_stands_on_a_line_of_its_own() {
+    for source in sources() {
+        for (number, line) in &source.lines {
+            let grouped = line.trim_start().starts_with("use ") && line.contains('{');
+            assert!(!grouped, "src/{}:{number}: {line}", source.path);
+        }
+    }
+}
+
+#[test]
+fn each_library_stays_where_it_belongs() {
+    let rules: [(&str, &[&str]); 6] = [
+        ("sled::", &["store/sled"]),
+        ("reqwest::", &["client/"]),
+        ("actix_web::", &["dav/", "http/", "api/", "web/", "app.rs", "cli/"]),
+        ("askama::", &["web/"]),
+        ("rustls::", &["client/", "tls.rs"]),
+        ("rustix::", &["files"]),
+    ];
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !source.path.contains("/tests")) {
+        for (number, line) in &source.lines {
+            for (library, homes) in &rules {
+                // Not the end of a longer name, and not inside a text.
+                let named = line.find(library).map(|at| &line[..at]).is_some_and(|before| {
+                    let longer = before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+                    !longer && before.matches('"').count() % 2 == 0
+                });
+                if named && !homes.iter().any(|home| source.path.starts_with(home)) {
+                    wrong.push(format!("src/{}:{number}: {library} belongs to {homes:?}", source.path));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_protocol_needs_no_world() {
+    let forbidden = [
+        "std::fs",
+        "TcpStream",
+        "ToSocketAddrs",
+        "tokio",
+        "SystemTime::now",
+        "Instant",
+        "rand::",
+        "Clock",
+        "std::env",
+    ];
+    for source in sources().iter().filter(|source| source.module == "ocm") {
+        let tests = source.path.contains("tests");
+        let mut code = source
+            .lines
+            .iter()
+            .take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+        let named = code.find(|(_, line)| forbidden.iter().any(|word| line.contains(word)));
+        assert!(tests || named.is_none(), "src/{}: {named:?}", source.path);
+    }
+}
+
+#[test]
+fn t68_no_template_writes_text_that_is_not_escaped() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        for word in [
+            "|safe",
+            "| safe",
+            "autoescape",
+            "escape(\"none\")",
+            "style=",
+            "<script",
+            "onclick",
+        ] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}

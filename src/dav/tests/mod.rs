@@ -18,7 +18,6 @@ use actix_web::test::TestRequest;
 use futures_util::stream;
 use tempfile::TempDir;
 
-
 use super::*;
 use crate::store::Options;
 use crate::store::Store;
