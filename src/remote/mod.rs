@@ -172,12 +172,6 @@ impl Remote {
 
     /// Sends a request with the share's credential; once more with a fresh token if the first was not taken.
     async fn ask(&self, share: &ReceivedShare, path: &TreePath, make: impl Fn() -> Outbound) -> Result<Streamed> {
-        if share.state != ReceivedState::Accepted {
-            return Err(Error::new(Reason::NotAllowed, "Accept this share first."));
-        }
-        if share.expired(self.clock.now()) {
-            return Err(Error::new(Reason::ShareGone, "This share has reached its end."));
-        }
         let door = self.door(share).await?;
         let url = self.address(&door.base, path)?;
         let attempt = async |credential: String| {
@@ -196,6 +190,7 @@ impl Remote {
 
     /// Finds the share's address at its sender (ACC-1, ACC-4) and how it is to be opened (ACC-2).
     async fn door(&self, share: &ReceivedShare) -> Result<Door> {
+        usable(share, self.clock.now())?;
         let host = &share.sender.provider;
         let peer = self.peers.discover(host, Purpose::Federate).await?;
         let root = peer.webdav_root(share.resource_type()).ok_or_else(|| {
@@ -334,6 +329,19 @@ impl Remote {
 struct FailedExchange {
     kind: ExchangeFailure,
     error: Error,
+}
+
+/// Nothing is asked for in the name of a share that our user has not accepted, or that has ended.
+fn usable(share: &ReceivedShare, now: Timestamp) -> Result<()> {
+    let gone = |why: &'static str| Err(Error::new(Reason::ShareGone, why));
+    match share.state {
+        ReceivedState::Accepted if share.expired(now) => gone("This share has reached its end."),
+        ReceivedState::Accepted => Ok(()),
+        ReceivedState::Pending => Err(Error::new(Reason::NotAllowed, "Accept this share first.")),
+        ReceivedState::Declined => gone("You have declined this share."),
+        ReceivedState::Left => gone("You have given this share back."),
+        ReceivedState::Gone => gone("The other side has stopped sharing this."),
+    }
 }
 
 async fn collect(body: &mut ByteStream, limit: usize) -> Result<Vec<u8>> {

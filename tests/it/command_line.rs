@@ -1,1 +1,475 @@
-//! stub
+//! The command as people and scripts use it: the real binary, against running servers and without one.
+
+use std::fs;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PASSWORD: &str = "canary-password-of-the-command-line";
+
+/// A configuration of its own, and the server on it while it runs.
+struct Installation {
+    dir: TempDir,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl Installation {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // Free a moment ago, and nobody else on this machine asks for it.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "[server]\npublic_url = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
+             data_dir = \"data\"\nadmin_socket = \"../admin.sock\"\n\
+             [tls]\nmode = \"off\"\n\
+             [shares]\ndelivery_retry = [\"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\"]\n\
+             [[federation.private_network]]\ncidr = \"127.0.0.0/8\"\nplain_http = true\n"
+        );
+        fs::write(dir.path().join("ocm.toml"), config).unwrap();
+        fs::write(dir.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+        Self {
+            dir,
+            port,
+            server: None,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn start(&mut self, level: &str) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_ocmesh"))
+            .args(["serve", "--config"])
+            .arg(self.path("ocm.toml"))
+            .env("RUST_LOG", level)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.server = Some(child);
+        let began = Instant::now();
+        while !self.answers("/readyz") {
+            assert!(began.elapsed() < Duration::from_secs(20), "not ready: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn answers(&self, path: &str) -> bool {
+        let ask = || {
+            use std::io::Read;
+            use std::io::Write;
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port))?;
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
+                self.port
+            )?;
+            let mut answer = String::new();
+            stream
+                .read_to_string(&mut answer)
+                .map(|_| answer.starts_with("HTTP/1.1 200"))
+        };
+        ask().unwrap_or(false)
+    }
+
+    /// As a power failure would: no signal is handled, nothing is flushed.
+    fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    fn stop(&mut self) -> Option<i32> {
+        let mut server = self.server.take()?;
+        let pid = server.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        server.wait().unwrap().code()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_ocmesh"))
+            .args(arguments)
+            .env("OCM_CONFIG", self.path("ocm.toml"))
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn code(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(arguments);
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    }
+
+    fn add_user(&self, name: &str) {
+        let password = self.path("password");
+        let mail = format!("{name}@mail.example");
+        let row = self.json(&[
+            "user",
+            "add",
+            name,
+            "--display-name",
+            name,
+            "--mail",
+            &mail,
+            "--password-file",
+            password.to_str().unwrap(),
+            "--admin",
+        ]);
+        assert_eq!(row["address"], format!("{name}@127.0.0.1:{}", self.port));
+    }
+
+    fn address(&self, user: &str) -> String {
+        format!("{user}@127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn introduce(a: &Installation, b: &Installation) -> Value {
+    let invite = a.json(&[
+        "invite",
+        "create",
+        "--user",
+        "ada",
+        "--expires",
+        "2d",
+        "--uses",
+        "1",
+        "--for",
+        "Bob",
+    ]);
+    let accepted = b.json(&["invite", "accept", invite["string"].as_str().unwrap(), "--user", "bob"]);
+    assert_eq!(accepted["contact"]["address"], a.address("ada"));
+    invite
+}
+
+/// Asks until a list has a row that fits; what happens between servers takes a moment.
+fn eventually(installation: &Installation, arguments: &[&str], fits: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let rows = installation.json(arguments);
+        if let Some(row) = rows.as_array().unwrap().iter().find(|row| fits(row)) {
+            return row.clone();
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "never seen: {rows} {}",
+            installation.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn write(path: &Path, text: &str) -> String {
+    fs::write(path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn two_servers_federate_by_commands_alone() {
+    let (mut a, mut b) = (Installation::new(), Installation::new());
+    a.start("info");
+    b.start("info");
+    assert!(a.answers("/livez") && a.log().contains("/setup?code="), "{}", a.log());
+    a.add_user("ada");
+    b.add_user("bob");
+    let invite = introduce(&a, &b);
+    for key in ["id", "token", "string", "link", "expires"] {
+        assert!(
+            invite[key].as_str().is_some_and(|text| !text.is_empty()),
+            "{key} in {invite}"
+        );
+    }
+    let contact = &a.json(&["contact", "list", "--user", "ada"])[0];
+    assert_eq!(contact["address"], b.address("bob"));
+    assert_eq!(
+        (&contact["name"], &contact["email"]),
+        (&Value::from("bob"), &Value::from("bob@mail.example"))
+    );
+    assert_eq!(contact["provider"], format!("127.0.0.1:{}", b.port));
+
+    let file = write(&a.path("local.txt"), "the content\n");
+    a.json(&["file", "put", &file, "docs/f.txt", "--user", "ada"]);
+    assert_eq!(a.json(&["file", "list", "docs", "--user", "ada"])[0]["name"], "f.txt");
+    let sent = a.json(&[
+        "--json",
+        "share",
+        "create",
+        "docs",
+        "--to",
+        &b.address("bob"),
+        "--user",
+        "ada",
+        "--write",
+    ]);
+    assert_eq!(sent["state"], "pending");
+    let list = ["share", "list", "--received", "--user", "bob"];
+    let received = eventually(&b, &list, |row| row["provider_id"] == sent["provider_id"]);
+    assert_eq!(
+        (&received["state"], &received["name"]),
+        (&Value::from("pending"), &Value::from("docs"))
+    );
+    assert_eq!(received["sender"], a.address("ada"));
+    let id = received["id"].as_str().unwrap();
+    b.json(&["share", "accept", id, "--user", "bob"]);
+    let list = ["share", "list", "--sent", "--user", "ada"];
+    let accepted = eventually(&a, &list, |row| row["state"] == "accepted");
+    assert_eq!(accepted["share_with"], b.address("bob"));
+
+    let row = &b.json(&["share", "ls", id])[0];
+    assert_eq!(
+        (&row["name"], &row["kind"], &row["size"]),
+        (&"f.txt".into(), &"file".into(), &12.into())
+    );
+    let fetched = b.path("fetched.txt");
+    let (code, said) = b.code(&["share", "get", &format!("{id}/f.txt"), fetched.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(fs::read_to_string(&fetched).unwrap(), "the content\n");
+    b.json(&[
+        "share",
+        "put",
+        &write(&b.path("new.txt"), "from Bob"),
+        &format!("{id}/new.txt"),
+    ]);
+    let there = a.path("there.txt");
+    a.run(&["file", "get", "docs/new.txt", there.to_str().unwrap(), "--user", "ada"]);
+    assert_eq!(fs::read_to_string(there).unwrap(), "from Bob");
+
+    a.json(&["share", "stop", sent["id"].as_str().unwrap(), "--user", "ada"]);
+    let (code, said) = b.code(&["share", "get", &format!("{id}/f.txt"), fetched.to_str().unwrap()]);
+    assert_eq!(code, Some(7), "{said}");
+    eventually(&b, &["share", "list", "--received", "--user", "bob"], |row| {
+        row["state"] == "gone"
+    });
+    assert_eq!(a.json(&["queue", "list"]), serde_json::json!([]));
+
+    let host = format!("127.0.0.1:{}", b.port);
+    assert_eq!(a.json(&["peer", "explain", &host])["decision"], "allowed");
+    a.json(&["peer", "deny", &host, "--reason", "a test"]);
+    let explained = a.json(&["peer", "explain", &host]);
+    assert_eq!(explained["decision"], "denied");
+    assert!(explained["because"].as_str().unwrap().contains("a test"), "{explained}");
+    let (code, said) = a.code(&["share", "create", "docs", "--to", &b.address("bob"), "--user", "ada"]);
+    assert_eq!(code, Some(6), "{said}");
+    a.json(&["peer", "remove", &host]);
+    assert_eq!((a.stop(), b.stop()), (Some(0), Some(0)));
+}
+
+#[test]
+fn commands_work_on_the_data_while_no_server_runs() {
+    let mut a = Installation::new();
+    a.add_user("ada");
+    let file = write(&a.path("local.txt"), "offline");
+    a.json(&["file", "put", &file, "a/b.txt"]);
+    let invite = a.json(&["invite", "create", "--for", "someone"]);
+    assert_eq!(invite["user"], "ada");
+    assert_eq!(a.json(&["invite", "list"])[0]["state"], "open");
+    assert_eq!(
+        a.json(&["invite", "revoke", invite["id"].as_str().unwrap()])["state"],
+        "revoked"
+    );
+    a.start("info");
+    assert_eq!(a.json(&["invite", "list"])[0]["state"], "revoked");
+    assert_eq!(a.json(&["file", "list", "a"])[0]["size"], 7);
+    assert!(!a.log().contains("/setup?code="), "there is an admin already");
+}
+
+#[test]
+fn each_way_to_fail_has_its_exit_code_and_says_what_is_wrong() {
+    let a = Installation::new();
+    a.add_user("ada");
+    let check = |arguments: &[&str], code: i32, text: &str| {
+        let (got, said) = a.code(arguments);
+        assert_eq!(got, Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(text), "{arguments:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    };
+    check(&["share", "stop", "12345"], 3, "no such share");
+    check(&["file", "list", "nowhere"], 3, "no such file");
+    check(&["file", "list", "../../etc"], 1, "..");
+    check(
+        &[
+            "user",
+            "add",
+            "Not A Name",
+            "--password-file",
+            a.path("password").to_str().unwrap(),
+        ],
+        1,
+        "name:",
+    );
+    check(
+        &["user", "add", "x", "--password-file", "/does/not/exist"],
+        1,
+        "--password-file",
+    );
+    check(&["invite", "accept", "nonsense"], 1, "not an invite");
+    check(&["invite", "create", "--user", "nobody"], 3, "user:");
+    check(&["invite", "create", "--expires", "400d"], 1, "expires");
+    check(&["share", "create", "x", "--to", "nobody"], 1, "to:");
+    check(
+        &[
+            "share",
+            "create",
+            "x",
+            "--to",
+            "bob@cloud.example",
+            "--until",
+            "tomorrow",
+        ],
+        1,
+        "until:",
+    );
+    check(&["contact", "remove", "bob@cloud.example"], 1, "--yes");
+    check(
+        &["contact", "remove", "bob@cloud.example", "--yes"],
+        3,
+        "no such contact",
+    );
+    check(&["peer", "deny", "*.org"], 1, "host:");
+    check(&["setup-link"], 1, "already");
+    let (code, said) = a.code(&["share", "create"]);
+    assert_eq!(code, Some(2), "{said}");
+}
+
+#[test]
+fn t79_a_server_killed_before_it_could_deliver_delivers_the_same_share_once() {
+    let (mut a, mut b) = (Installation::new(), Installation::new());
+    a.start("info");
+    b.start("info");
+    a.add_user("ada");
+    b.add_user("bob");
+    introduce(&a, &b);
+    let file = write(&a.path("local.txt"), "kept");
+    a.json(&["file", "put", &file, "f.txt"]);
+    b.kill();
+    let sent = a.json(&["share", "create", "f.txt", "--to", &b.address("bob")]);
+    assert_eq!(sent["state"], "pending");
+    a.kill();
+    a.start("info");
+    let waiting = eventually(&a, &["queue", "list"], |row| !row["last_error"].is_null());
+    assert_eq!(
+        (&waiting["share"], &waiting["last_error"]["code"]),
+        (&sent["id"], &Value::from("no-answer"))
+    );
+    b.start("info");
+    let received = eventually(&b, &["share", "list", "--received"], |row| row["state"] == "pending");
+    assert_eq!(received["provider_id"], sent["provider_id"]);
+    b.kill();
+    b.start("info");
+    let rows = b.json(&["share", "list", "--received"]);
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    eventually(&a, &["share", "list", "--sent"], |row| !row["announced"].is_null());
+    assert_eq!(a.json(&["queue", "list"]), serde_json::json!([]));
+}
+
+#[test]
+fn t44_no_secret_is_ever_logged_even_at_trace() {
+    let (mut a, mut b) = (Installation::new(), Installation::new());
+    a.start("trace");
+    b.start("trace");
+    a.add_user("ada");
+    b.add_user("bob");
+    let invite = introduce(&a, &b);
+    let file = write(&a.path("local.txt"), "canary-content-of-a-file");
+    a.json(&["file", "put", &file, "f.txt"]);
+    a.json(&["share", "create", "f.txt", "--to", &b.address("bob")]);
+    let received = eventually(&b, &["share", "list", "--received"], |row| row["state"] == "pending");
+    let id = received["id"].as_str().unwrap();
+    b.json(&["share", "accept", id]);
+    let fetched = b.path("fetched.txt");
+    assert_eq!(b.code(&["share", "get", id, fetched.to_str().unwrap()]).0, Some(0));
+    a.stop();
+    b.stop();
+    let secret = shared_secret(&a);
+    assert!(secret.len() > 40);
+    for installation in [&a, &b] {
+        let log = installation.log();
+        assert!(log.len() > 10_000, "the log says too little to prove anything");
+        for canary in [
+            PASSWORD,
+            &secret,
+            invite["token"].as_str().unwrap(),
+            invite["string"].as_str().unwrap(),
+            "canary-content",
+            "Bearer ey",
+            // The middle of every token of ours: "iss":" in base64url at the three possible places.
+            "eyJ0eXAiOiJhdCtqd3Q",
+        ] {
+            assert!(!log.contains(canary), "{canary}: {}", line_with(&log, canary));
+        }
+    }
+}
+
+/// The secret of the only share, read where it is kept.
+fn shared_secret(installation: &Installation) -> String {
+    use ocmesh::shares::SentShare;
+    use ocmesh::store::Key;
+    use ocmesh::store::Options;
+    use ocmesh::store::Page;
+    use ocmesh::store::Store;
+    let store = Store::open(&installation.path("data"), Options::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let shares = runtime
+        .block_on(store.read(async |txn| txn.list::<SentShare>(Key::ALL, &Page::first(1)).await))
+        .unwrap();
+    shares.items[0].secret.expose().to_owned()
+}
+
+fn line_with<'a>(log: &'a str, text: &str) -> &'a str {
+    log.lines().find(|line| line.contains(text)).unwrap_or_default()
+}
+
+#[test]
+fn the_demo_tells_its_whole_story() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ocmesh"))
+        .args(["demo", "--check"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{told} {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(told.lines().last().unwrap().contains("steps passed"), "{told}");
+}
