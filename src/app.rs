@@ -89,10 +89,12 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         .filter_map(|listener| listener.local_addr().ok())
         .collect();
 
+    let published = Data::new(http::discovery::Published::of(&site)?);
     let data = Data::new(site.clone());
     let mut edge = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
+            .app_data(published.clone())
             .wrap(middleware::from_fn(http::guard))
             .configure(http::configure)
             .configure(web::configure)

@@ -13,6 +13,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 
+use ocmesh::files::Replace;
+use ocmesh::files::Tree;
+use ocmesh::files::TreePath;
 use tempfile::TempDir;
 
 #[test]
@@ -125,10 +128,80 @@ fn of_a_file_only_what_was_synced_is_left_under_the_name_that_was_synced() {
             fs::write(dir.join(number.to_string()).join("file"), "old").unwrap();
         }
     }
+    run_until_done("file_writer", "FILE_WRITER_DIR", &dir, &power.cut(&dir, &shadow));
+    for (number, way) in WAYS.iter().enumerate() {
+        let left = fs::read_to_string(shadow.join("tree").join(number.to_string()).join("file")).ok();
+        assert_eq!(left.as_deref(), way.left, "way {number}");
+    }
+}
+
+/// Does to a tree of files what people do, says so, and waits to be killed.
+#[test]
+fn tree_writer() {
+    let Some(dir) = env::var_os("TREE_WRITER_DIR").map(PathBuf::from) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(change_files(&dir));
+    println!("\ndone");
+    std::thread::park();
+}
+
+async fn change_files(dir: &Path) {
+    let path = |text: &str| TreePath::parse(text).unwrap();
+    let tree = Tree::create(dir).await.unwrap();
+    let put = async |name: &str, content: &str| {
+        let mut upload = tree.write(&path(name)).await.unwrap();
+        upload.write(content.to_owned().into()).await.unwrap();
+        upload.finish(Replace::Always).await.unwrap();
+    };
+    put("new.txt", "new").await;
+    put("replaced.txt", "old").await;
+    put("replaced.txt", "newer").await;
+    tree.make_folders(&path("folder/deeper")).await.unwrap();
+    put("folder/deeper/inside.txt", "inside").await;
+    put("here.txt", "moved").await;
+    tree.rename(&path("here.txt"), &path("folder/there.txt"), false)
+        .await
+        .unwrap();
+    tree.copy(&path("folder/there.txt"), &path("copied.txt"), false, true)
+        .await
+        .unwrap();
+    put("removed.txt", "gone").await;
+    tree.remove(&path("removed.txt")).await.unwrap();
+    // Never finished, so never promised.
+    let mut upload = tree.write(&path("unfinished.txt")).await.unwrap();
+    upload.write("half".into()).await.unwrap();
+    std::mem::forget(upload);
+}
+
+/// Folders that are moved or copied whole are not here: the library follows directories by their names only.
+#[test]
+fn t67_files_of_people_hold_up_to_a_power_cut() {
+    let Some(power) = Power::new() else { return };
+    let (dir, shadow) = (power.dir("tree"), power.dir("shadow"));
+    run_until_done("tree_writer", "TREE_WRITER_DIR", &dir, &power.cut(&dir, &shadow));
+    let left = |name: &str| fs::read_to_string(shadow.join("tree").join(name)).ok();
+    for (name, content) in [
+        ("new.txt", "new"),
+        ("replaced.txt", "newer"),
+        ("folder/deeper/inside.txt", "inside"),
+        ("folder/there.txt", "moved"),
+        ("copied.txt", "moved"),
+    ] {
+        assert_eq!(left(name).as_deref(), Some(content), "{name}");
+    }
+    for name in ["here.txt", "removed.txt", "unfinished.txt"] {
+        assert_eq!(left(name), None, "{name}");
+    }
+}
+
+/// Runs one test of this binary as a process of its own until it says that it is done; then kills it.
+fn run_until_done(test: &str, variable: &str, dir: &Path, environment: &[(&str, &Path)]) {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["file_writer", "--exact", "--nocapture"])
-        .env("FILE_WRITER_DIR", &dir)
-        .envs(power.cut(&dir, &shadow))
+        .args([test, "--exact", "--nocapture"])
+        .env(variable, dir)
+        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -137,10 +210,6 @@ fn of_a_file_only_what_was_synced_is_left_under_the_name_that_was_synced() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(done);
-    for (number, way) in WAYS.iter().enumerate() {
-        let left = fs::read_to_string(shadow.join("tree").join(number.to_string()).join("file")).ok();
-        assert_eq!(left.as_deref(), way.left, "way {number}");
-    }
 }
 
 /// The preloaded library, built for this run, and room for directories and their shadows.

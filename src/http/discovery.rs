@@ -4,6 +4,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::Data;
+use bytes::Bytes;
 use serde_json::json;
 use url::Url;
 
@@ -12,7 +13,6 @@ use crate::config::Mode;
 use crate::error::Error;
 use crate::error::Result;
 use crate::http;
-use crate::http::answer::Refusal;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Criterion;
 use crate::ocm::discovery::Discovery;
@@ -20,22 +20,39 @@ use crate::ocm::discovery::Offer;
 use crate::shares::WEBDAV_PATH;
 use crate::site::Site;
 
+/// Both documents as they are sent: nothing in them changes while the server runs.
+pub struct Published {
+    document: Bytes,
+    keys: Bytes,
+}
+
+impl Published {
+    pub fn of(site: &Site) -> Result<Self> {
+        let document = Discovery::ours(&offer(&site.config)?);
+        let keys = json!({ "keys": site.keys.published() });
+        Ok(Self {
+            document: Bytes::from(document.to_string()),
+            keys: Bytes::from(keys.to_string()),
+        })
+    }
+}
+
 /// `GET /.well-known/ocm` (_OCM API Discovery_).
-pub async fn document(site: Data<Site>) -> Result<HttpResponse, Refusal> {
-    let offer = offer(&site.config)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .json(Discovery::ours(&offer)))
+pub async fn document(published: Data<Published>) -> HttpResponse {
+    public("application/json", published.document.clone())
 }
 
 /// `GET /.well-known/jwks.json` (_JWKS_).
-pub async fn keys(site: Data<Site>) -> HttpResponse {
+pub async fn keys(published: Data<Published>) -> HttpResponse {
+    public("application/jwk-set+json", published.keys.clone())
+}
+
+fn public(content_type: &'static str, body: Bytes) -> HttpResponse {
     HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, content_type))
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-        .insert_header((header::CONTENT_TYPE, "application/jwk-set+json"))
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .body(json!({ "keys": site.keys.published() }).to_string())
+        .body(body)
 }
 
 fn offer(config: &Config) -> Result<Offer> {

@@ -2,7 +2,7 @@
 
 pub mod answer;
 mod dav;
-mod discovery;
+pub mod discovery;
 mod ocm;
 pub mod signed;
 

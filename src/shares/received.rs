@@ -33,6 +33,9 @@ use crate::users::User;
 /// How many undecided shares of one person wait for another at most (T-37).
 const MAX_PENDING: usize = 200;
 
+/// Bytes of a description that are kept.
+const MAX_DESCRIPTION: usize = 1024;
+
 /// Where a received share stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -318,6 +321,11 @@ async fn check_room(txn: &mut Txn, sender: &OcmAddress, user: &str) -> Result<()
     Ok(())
 }
 
+/// As much of a description as is kept: the record must not grow over what the store takes.
+fn kept_part(description: &str) -> &str {
+    &description[..description.floor_char_boundary(MAX_DESCRIPTION)]
+}
+
 fn record(message: &ShareCreationNotification, user: &str, now: Timestamp) -> ReceivedShare {
     ReceivedShare {
         id: random::number(),
@@ -327,7 +335,7 @@ fn record(message: &ShareCreationNotification, user: &str, now: Timestamp) -> Re
         owner: message.owner.clone(),
         sender_name: message.sender_display_name.clone().unwrap_or_default(),
         name: message.name.clone(),
-        description: message.description.clone().unwrap_or_default(),
+        description: kept_part(message.description.as_deref().unwrap_or_default()).to_owned(),
         folder: message.resource_type == ResourceType::Folder,
         offer: message.webdav.clone(),
         created: now,
