@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::address::Provider;
+use crate::ocm::discovery::Capability;
 use crate::outbox;
 use crate::outbox::Cargo;
 use crate::outbox::Delivery;
@@ -180,7 +181,7 @@ impl Courier {
         Ok(())
     }
 
-    /// One try: policy, discovery, signature, POST.
+    /// One try: policy, discovery, the form that the peer reads (SHR-5), signature, POST.
     async fn send(&self, delivery: &Delivery) -> Result<()> {
         let peer = self.peers.discover(&delivery.to, Purpose::Federate).await?;
         let (url, body) = match delivery.cargo {
@@ -192,7 +193,14 @@ impl Courier {
                 self.shares.set_strict(&share.id, strict).await?;
                 let share = sent::SentShare { strict, ..share };
                 let message = self.shares.announcement(&share, &sharer)?;
-                (peer.shares_url(), message.to_json().to_string().into_bytes())
+                // The old form also offers the secret as it is, so a share that forbids that never takes it (SHR-2).
+                let old = !peer.has(Capability::ProtocolObject) && peer.api_version() < (1, 1) && !strict;
+                let message = if old {
+                    message.to_legacy_json()
+                } else {
+                    message.to_json()
+                };
+                (peer.shares_url(), message.to_string().into_bytes())
             }
             Cargo::Notification => {
                 let body = delivery.body.as_ref().map_or("", |body| body.expose());

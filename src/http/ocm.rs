@@ -67,6 +67,7 @@ fn token_refused(error: &Error) -> HttpResponse {
     let word = match error.reason() {
         Reason::InvalidGrant => "invalid_grant",
         Reason::UnsupportedGrantType => "unsupported_grant_type",
+        Reason::InvalidClient => "invalid_client",
         Reason::WeRefuseThem => "unauthorized_client",
         _ if error.kind() == Kind::Unauthenticated => "invalid_client",
         _ => "invalid_request",

@@ -89,6 +89,7 @@ impl Message for TokenRequest {
         Self::parse(body).map_err(|error| {
             let reason = match error {
                 TokenError::UnsupportedGrantType => Reason::UnsupportedGrantType,
+                TokenError::InvalidClient => Reason::InvalidClient,
                 _ => Reason::Invalid,
             };
             Error::new(reason, error.as_str())

@@ -273,14 +273,29 @@ impl Peers {
         if self.settings.require_signatures {
             return Err(missing());
         }
-        self.permit(acting, purpose).await?;
+        self.permit(acting, purpose)
+            .await
+            .map_err(|error| match error.reason() {
+                Reason::OwnServer => missing(),
+                _ => error,
+            })?;
         let known = self
             .store
             .read(async |txn| txn.get::<Peer>([acting.to_string()]).await)
             .await?;
-        // A peer that can't be asked may well be one that signs: whoever hides it must not gain by it.
-        let signs = known.is_some() || self.discover(acting, purpose).await?.has(Capability::HttpSig);
-        if signs { Err(missing()) } else { Ok(()) }
+        if known.is_some() {
+            return Err(missing());
+        }
+        // A peer that can't be asked may well be one that signs: whoever hides it must not gain by it. Nor does anybody
+        // learn why it can't be asked: they could look around in our network that way (T-01, T-07).
+        let peer = self
+            .discover(acting, purpose)
+            .await
+            .map_err(|error| missing().caused_by(error))?;
+        if peer.has(Capability::HttpSig) {
+            return Err(missing());
+        }
+        Ok(())
     }
 
     /// Forgets the signatures that could not be accepted again anyway.

@@ -96,9 +96,15 @@ impl ReceivedShare {
         self.expires.is_some_and(|end| now >= end)
     }
 
-    /// Whether another announcement says the same as the one this came from (SHR-16).
+    /// Whether another announcement says the same as the one this came from, but for what only people read (SHR-16).
     fn is_announced_by(&self, user: &str, message: &ShareCreationNotification) -> bool {
-        self.user == user && self.sender == message.sender && self.name == message.name && self.offer == message.webdav
+        self.user == user
+            && self.sender == message.sender
+            && self.owner == message.owner
+            && self.name == message.name
+            && self.folder == (message.resource_type == ResourceType::Folder)
+            && self.offer == message.webdav
+            && self.expires == message.expiration
     }
 }
 
@@ -169,9 +175,10 @@ impl Shares {
         self.store.read(async |txn| own(txn, user, id).await).await
     }
 
-    /// Accepts a share and tells its server (NOT-2).
+    /// Accepts a share and tells its server (NOT-2). One that was declined is over: its server was told so, and may have
+    /// thrown it away.
     pub async fn accept(&self, user: &str, id: &str, now: Timestamp) -> Result<ReceivedShare> {
-        let from = [ReceivedState::Pending, ReceivedState::Declined];
+        let from = [ReceivedState::Pending];
         self.decide(
             user,
             id,

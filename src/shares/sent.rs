@@ -399,7 +399,8 @@ pub(super) async fn by_secret(txn: &mut Txn, secret: &Secret) -> Result<Option<S
 }
 
 pub(super) async fn accepted(txn: &mut Txn, mut share: SentShare) -> Result<()> {
-    if share.state != SentState::Pending {
+    // Whoever accepts has it, whatever we made of the answer to our announcement.
+    if !matches!(share.state, SentState::Pending | SentState::Refused | SentState::Failed) {
         return Ok(());
     }
     share.state = SentState::Accepted;

@@ -36,6 +36,7 @@ use tempfile::TempDir;
 pub use rogue::Recorded;
 pub use rogue::Reply;
 pub use rogue::Rogue;
+pub use rogue::post_raw;
 
 /// When every test begins.
 pub const START: Timestamp = Timestamp(1_790_000_000);
@@ -336,4 +337,33 @@ pub async fn raw(provider: &Provider, request: &[u8]) -> String {
     let mut answer = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The head of what a server writes back, while more of the request seems to be on its way.
+pub async fn raw_head(provider: &Provider, request: &[u8]) -> String {
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+    let mut stream = tokio::net::TcpStream::connect(provider.to_string()).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let head = async {
+        while !answer.windows(4).any(|end| end == b"\r\n\r\n") && stream.read_buf(&mut answer).await.unwrap() > 0 {}
+    };
+    tokio::time::timeout(Duration::from_secs(5), head)
+        .await
+        .expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// All that a stranger gets to see of an answer: status, headers and body. Only the time of it is left out.
+pub async fn everything(answer: reqwest::Response) -> String {
+    let status = answer.status();
+    let mut lines: Vec<String> = answer
+        .headers()
+        .iter()
+        .filter(|(name, _)| *name != "date")
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    lines.sort();
+    format!("{status}\n{}\n\n{}", lines.join("\n"), answer.text().await.unwrap())
 }
