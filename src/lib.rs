@@ -5,32 +5,32 @@
 //! A module uses only those above it on this list; `tests/it/architecture.rs` reads the list and fails where that is not
 //! so. The protocol stands at the top and knows nothing of a server; the edges stand at the bottom and decide nothing.
 //!
-//! 1. [`clock`]: time as a value
-//! 2. [`secret`]: values that are never shown
-//! 3. [`random`]: what must not be guessed
-//! 4. [`ocm`]: the protocol: messages and rules, free of I/O, clock and randomness
-//! 5. [`error`]: why something was refused, without a word of HTTP
-//! 6. [`config`]: what the operator chose
-//! 7. [`store`]: everything kept: records, transactions, and the engine below them
-//! 8. [`client`]: everything asked of other servers: limits, address guard
-//! 9. [`keys`]: the key this server signs with
-//! 10. [`users`]: accounts, passwords, sessions
-//! 11. [`files`]: Resources here: safe paths, atomic replacement
-//! 12. [`dav`]: WebDAV itself: it knows a tree of files and what may be done to it
-//! 13. [`contacts`]: the address book
-//! 14. [`peers`]: other OCM Servers: discovery, keys, and the trust decision with its reason
-//! 15. [`outbox`]: Deliveries: enqueued in the same write, due, retried, given up
-//! 16. [`invites`]: `SentInvite`, `ReceivedInvite`
-//! 17. [`shares`]: `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 18. [`courier`]: the worker that takes what is due to its peer
-//! 19. [`remote`]: reading and writing a `ReceivedShare` at its Sending Server
-//! 20. [`site`]: the parts of one server, put together
-//! 21. [`http`]: the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 22. [`api`]: the edge for programs: every command as a value, the admin socket
-//! 23. [`web`]: the edge for people: pages
-//! 24. [`tls`]: certificates
-//! 25. [`app`]: listeners and workers, started and stopped
-//! 26. [`cli`]: the command line
+//! 1. [`clock`] — time as a value
+//! 2. [`secret`] — values that are never shown
+//! 3. [`random`] — what must not be guessed
+//! 4. [`ocm`] — the protocol: messages and rules, free of I/O, clock and randomness
+//! 5. [`error`] — why something was refused, without a word of HTTP
+//! 6. [`config`] — what the operator chose
+//! 7. [`store`] — everything kept: records, transactions, and the engine below them
+//! 8. [`client`] — everything asked of other servers: limits, address guard
+//! 9. [`keys`] — the key this server signs with
+//! 10. [`users`] — accounts, passwords, sessions
+//! 11. [`files`] — Resources here: safe paths, atomic replacement
+//! 12. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
+//! 13. [`contacts`] — the address book
+//! 14. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
+//! 15. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
+//! 16. [`invites`] — `SentInvite`, `ReceivedInvite`
+//! 17. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 18. [`courier`] — the worker that takes what is due to its peer
+//! 19. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 20. [`site`] — the parts of one server, put together
+//! 21. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 22. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 23. [`web`] — the edge for people: pages
+//! 24. [`tls`] — certificates
+//! 25. [`app`] — listeners and workers, started and stopped
+//! 26. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.

@@ -1,6 +1,5 @@
 //! People's files, as programs see them.
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::Value;
 use serde_json::json;
@@ -9,11 +8,9 @@ use tokio_util::io::ReaderStream;
 use crate::api::the_user;
 use crate::client::ByteStream;
 use crate::error::Error;
-use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Entry;
 use crate::files::Replace;
-use crate::files::Tree;
 use crate::files::TreePath;
 use crate::site::Site;
 
@@ -24,27 +21,13 @@ pub async fn put(site: &Site, user: Option<String>, path: &str, content: ByteStr
     let user = the_user(site, user).await?;
     let path = TreePath::parse(path)?;
     let tree = site.homes.of(&user.name).await?;
-    let entry = store(&tree, &path, content, site.config.files.max_upload.0).await?;
-    Ok(row(&path, entry))
-}
-
-/// Writes a stream to a file of a tree, all of it or nothing.
-pub async fn store(tree: &Tree, path: &TreePath, mut content: ByteStream, most: u64) -> Result<Entry> {
     if let Some(folder) = path.parent() {
         tree.make_folders(&folder).await?;
     }
-    let mut upload = tree.write(path).await?;
-    while let Some(chunk) = content.next().await {
-        let chunk: Bytes = chunk?;
-        if upload.size() + chunk.len() as u64 > most {
-            return Err(Error::new(
-                Reason::TooLarge,
-                format!("A file has at most {most} bytes here."),
-            ));
-        }
-        upload.write(chunk).await?;
-    }
-    upload.finish(Replace::Always).await
+    let entry = tree
+        .store(&path, content, site.config.files.max_upload.0, Replace::Always)
+        .await?;
+    Ok(row(&path, entry))
 }
 
 pub async fn list(site: &Site, user: Option<String>, path: &str) -> Result<Value> {

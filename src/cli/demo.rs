@@ -239,13 +239,19 @@ impl Story {
     async fn look_at_both(&mut self) -> Result<()> {
         for actor in [&self.ada, &self.bob] {
             let client = Client::new(&actor.running.site.config, system_lookup())?;
-            for path in ["/livez", "/readyz", "/.well-known/ocm", "/.well-known/jwks.json"] {
+            for path in [
+                "/livez",
+                "/readyz",
+                "/.well-known/ocm",
+                "/.well-known/jwks.json",
+                "/login",
+            ] {
                 let url = actor.running.site.config.server.public_url.at(path);
                 let answer = client.document(&url.parse().map_err(Error::internal)?).await?;
                 expect(answer.status == 200, || format!("{url} answered {}", answer.status))?;
             }
         }
-        self.done("Both servers answer: discovery and keys.");
+        self.done("Both servers answer: discovery, keys, the sign-in page.");
         Ok(())
     }
 

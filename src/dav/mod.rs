@@ -32,6 +32,7 @@ use futures_util::StreamExt;
 
 use crate::clock::Timestamp;
 use crate::error::Reason;
+use crate::error::Result;
 use crate::files::Entry;
 use crate::files::Tree;
 use crate::files::TreePath;
@@ -63,6 +64,12 @@ pub struct Mount {
     /// Where this server is besides the address that was asked, such as `https://cloud.example.org`: a `Destination` may
     /// name these too.
     pub origins: Vec<String>,
+}
+
+/// Removes a file or folder of a tree, and with it what the ledger keeps for it: for the edges that are not WebDAV.
+pub async fn remove(tree: &Tree, ledger: &Ledger, realm: &str, path: &TreePath) -> Result<()> {
+    tree.remove(path).await?;
+    ledger.forget(realm, path).await
 }
 
 /// Answers one request, whoever sent it: the caller has authenticated them and chosen the mount.

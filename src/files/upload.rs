@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 
+use crate::client::ByteStream;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
 use super::Entry;
 use super::Replace;
+use super::Tree;
+use super::TreePath;
 use super::blocking;
 use super::disk;
 
@@ -102,6 +106,28 @@ impl Upload {
             .await?,
         );
         Ok(())
+    }
+}
+
+impl Tree {
+    /// Writes all of a stream to a file, or nothing: at most `most` bytes, in place of what `replace` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::TooLarge`]; as the stream has it; as [`Upload::finish`].
+    pub async fn store(&self, path: &TreePath, mut content: ByteStream, most: u64, replace: Replace) -> Result<Entry> {
+        let mut upload = self.write(path).await?;
+        while let Some(chunk) = content.next().await {
+            let chunk = chunk?;
+            if upload.size() + chunk.len() as u64 > most {
+                return Err(Error::new(
+                    Reason::TooLarge,
+                    format!("A file has at most {most} bytes here."),
+                ));
+            }
+            upload.write(chunk).await?;
+        }
+        upload.finish(replace).await
     }
 }
 

@@ -1,7 +1,108 @@
-//! stub
+//! The edge for people: every URL of the pages on one screen. A handler takes, calls and answers; the domain decides.
+
+mod account;
+mod admin;
+mod assets;
+mod auth;
+mod contacts;
+mod files;
+mod home;
+mod invites;
+mod page;
+mod received;
+mod remote;
+mod sent;
+mod session;
+mod upload;
+mod wayf;
+mod words;
+
+use actix_web::HttpRequest;
 use actix_web::HttpResponse;
+use actix_web::Route;
+use actix_web::guard;
+use actix_web::middleware::from_fn;
+use actix_web::web;
+use actix_web::web::PayloadConfig;
 use actix_web::web::ServiceConfig;
-pub fn configure(_s: &mut ServiceConfig) {}
-pub async fn not_found() -> HttpResponse {
-    HttpResponse::NotFound().finish()
+use actix_web::web::post;
+
+pub use page::Problem;
+
+use crate::error::Error;
+use crate::http::INVITE_ACCEPT_DIALOG;
+
+/// What a GET shows never changes anything (T-70, INC-07); what changes something is a POST with a form token.
+pub fn configure(service: &mut ServiceConfig) {
+    let pages = web::scope("")
+        .app_data(PayloadConfig::new(session::LONGEST_FORM))
+        // For everyone
+        .route("/", get().to(home::index))
+        .route("/static/{file}", get().to(assets::file))
+        .route("/setup", get().to(auth::setup))
+        .route("/setup", post().to(auth::set_up))
+        .route("/login", get().to(auth::login))
+        .route("/login", post().to(auth::sign_in))
+        .route("/logout", post().to(auth::sign_out))
+        .route("/wayf", get().to(wayf::ask))
+        .route("/wayf", post().to(wayf::look_up))
+        // Mine
+        .route("/home", get().to(home::home))
+        .route("/invites", get().to(invites::list))
+        .route("/invites/new", get().to(invites::new))
+        .route("/invites/new", post().to(invites::create))
+        .route(INVITE_ACCEPT_DIALOG, get().to(invites::accept_dialog))
+        .route(INVITE_ACCEPT_DIALOG, post().to(invites::read))
+        .route("/invites/accept/confirm", post().to(invites::accept))
+        .route(r"/invites/{id:\d+}", get().to(invites::show))
+        .route(r"/invites/{id:\d+}/revoke", post().to(invites::revoke))
+        .route("/contacts", get().to(contacts::list))
+        .route("/contacts/{address}", get().to(contacts::show))
+        .route("/contacts/{address}/remove", get().to(contacts::ask_remove))
+        .route("/contacts/{address}/remove", post().to(contacts::remove))
+        .route("/files{path:(/.*)?}", get().to(files::open))
+        .route("/files{path:(/.*)?}", post().to(files::upload))
+        .route("/new-folder", post().to(files::make_folder))
+        .route("/delete", get().to(files::ask_delete))
+        .route("/delete", post().to(files::delete))
+        .route("/shares/new", get().to(sent::new))
+        .route("/shares/new", post().to(sent::create))
+        .route("/shares/sent", get().to(sent::list))
+        .route(r"/shares/sent/{id:\d+}", get().to(sent::show))
+        .route(r"/shares/sent/{id:\d+}/stop", post().to(sent::stop))
+        .route(r"/shares/sent/{id:\d+}/retry", post().to(sent::retry))
+        .route("/shares/received", get().to(received::list))
+        .route(r"/shares/received/{id:\d+}", get().to(received::show))
+        .route(r"/shares/received/{id:\d+}/{verb}", post().to(received::decide))
+        .route(r"/shares/from/{id:\d+}{path:(/.*)?}", get().to(remote::browse))
+        .route(r"/shares/from/{id:\d+}{path:(/.*)?}", post().to(remote::upload))
+        .route(r"/shares/get/{id:\d+}{path:(/.*)?}", get().to(remote::download))
+        .route("/account", get().to(account::show))
+        .route("/account/password", post().to(account::change_password))
+        // For admins
+        .route("/admin/servers", get().to(admin::servers::list))
+        .route("/admin/servers", post().to(admin::servers::set))
+        .route("/admin/servers/remove", post().to(admin::servers::remove))
+        .route("/admin/users", get().to(admin::users::list))
+        .route("/admin/users", post().to(admin::users::add))
+        .route("/admin/queue", get().to(admin::queue::list))
+        .route(r"/admin/queue/{id:\d+}/retry", post().to(admin::queue::retry))
+        .route(r"/admin/queue/{id:\d+}/drop", post().to(admin::queue::drop))
+        .default_service(web::to(not_found))
+        .wrap(from_fn(page::finish));
+    service.service(pages);
+}
+
+/// The answer where there is no page.
+///
+/// # Errors
+///
+/// Always: the page that says so.
+pub async fn not_found(_request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Error::not_found("There is no such page here.").into())
+}
+
+/// Link checkers of mail programs send HEAD; they get what a GET would, without its body.
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

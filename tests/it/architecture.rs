@@ -49,7 +49,7 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The modules in the order of the map, from `//! 7. [`store`]: ...`.
+/// The modules in the order of the map, from ``//! 7. [`store`] — ...``.
 fn map() -> Vec<String> {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     lib.lines()

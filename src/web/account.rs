@@ -1,0 +1,62 @@
+//! One's own account.
+
+use actix_web::web::Data;
+use askama::Template;
+use serde::Deserialize;
+
+use crate::secret::Secret;
+use crate::site::Site;
+use crate::users::Session;
+use crate::users::User;
+use crate::web::auth;
+use crate::web::page;
+use crate::web::page::Answer;
+use crate::web::page::Fault;
+use crate::web::page::Page;
+use crate::web::session::Form;
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct Account {
+    page: Page,
+    fault: Option<Fault>,
+    user: User,
+    host: String,
+    least: usize,
+}
+
+pub async fn show(site: Data<Site>, session: Session) -> Answer {
+    page::show(&account(&site, &session, None))
+}
+
+fn account(site: &Site, session: &Session, fault: Option<Fault>) -> Account {
+    Account {
+        page: Page::of(site, session, "account", "Account"),
+        fault,
+        user: session.user.clone(),
+        host: site.config.server.public_url.provider().to_string(),
+        least: site.config.accounts.min_password,
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Passwords {
+    old: Secret,
+    password: Secret,
+}
+
+/// Changes the password. Every session ends with the old one, so this browser gets a new one (T-72).
+pub async fn change_password(site: Data<Site>, form: Form<Passwords>) -> Answer {
+    let Form { session, fields } = form;
+    let name = &session.user.name;
+    match site.users.change_password(name, fields.old, fields.password).await {
+        Ok(()) => {
+            let token = site.users.open_session(name, site.clock.now()).await?;
+            Ok(auth::go_with_session(&site, "/account", &token))
+        }
+        Err(error) => {
+            let again = account(&site, &session, Some(Fault::of(error)?));
+            page::show_again(&again.fault, &again)
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Pages for the admins of this server.
+
+pub mod queue;
+pub mod servers;
+pub mod users;

@@ -1,0 +1,169 @@
+//! Signing in and out, and the page that makes the first admin.
+
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::cookie::Cookie;
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::web::Query;
+use askama::Template;
+use serde::Deserialize;
+
+use crate::secret::Secret;
+use crate::site::Site;
+use crate::users::NewUser;
+use crate::users::Session;
+use crate::web::page;
+use crate::web::page::Answer;
+use crate::web::page::Fault;
+use crate::web::page::Page;
+use crate::web::session;
+use crate::web::session::Form;
+use crate::web::session::NoFields;
+use crate::web::session::OpenForm;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct Login {
+    page: Page,
+    fault: Option<Fault>,
+    next: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+pub struct Wanted {
+    #[serde(default)]
+    next: String,
+}
+
+pub async fn login(site: Data<Site>, session: Option<Session>, wanted: Query<Wanted>) -> Answer {
+    if session.is_some() {
+        return Ok(page::go(session::way_back(&wanted.next)));
+    }
+    page::show(&Login {
+        page: Page::public(&site, "Sign in"),
+        fault: None,
+        next: wanted.into_inner().next,
+        name: String::new(),
+    })
+}
+
+#[derive(Deserialize)]
+pub struct Credentials {
+    name: String,
+    password: Secret,
+    #[serde(default)]
+    next: String,
+}
+
+pub async fn sign_in(site: Data<Site>, request: HttpRequest, form: OpenForm<Credentials>) -> Answer {
+    let Credentials { name, password, next } = form.0;
+    let from = session::asker(&request, &site);
+    match site.users.sign_in(&name, password, &from, site.clock.now()).await {
+        Ok(token) => Ok(go_with_session(&site, session::way_back(&next), &token)),
+        Err(error) => {
+            let again = Login {
+                page: Page::public(&site, "Sign in"),
+                fault: Some(Fault::of(error)?),
+                next,
+                name,
+            };
+            page::show_again(&again.fault, &again)
+        }
+    }
+}
+
+pub async fn sign_out(site: Data<Site>, form: Form<NoFields>) -> Answer {
+    site.users.sign_out(&form.session).await?;
+    Ok(go_with(session::no_cookie(&site), "/"))
+}
+
+#[derive(Template)]
+#[template(path = "setup.html")]
+struct Setup {
+    page: Page,
+    fault: Option<Fault>,
+    code: String,
+    host: String,
+    least: usize,
+    name: String,
+    display_name: String,
+    mail: String,
+}
+
+#[derive(Deserialize)]
+pub struct Code {
+    #[serde(default)]
+    code: String,
+}
+
+pub async fn setup(site: Data<Site>, query: Query<Code>) -> Answer {
+    let code = query.into_inner().code;
+    site.users
+        .check_setup_code(&Secret::new(&*code), site.clock.now())
+        .await?;
+    let blank = FirstAdmin {
+        code,
+        ..FirstAdmin::default()
+    };
+    page::show(&setup_page(&site, blank, None))
+}
+
+#[derive(Default, Deserialize)]
+pub struct FirstAdmin {
+    code: String,
+    name: String,
+    display_name: String,
+    mail: String,
+    password: String,
+}
+
+pub async fn set_up(site: Data<Site>, form: OpenForm<FirstAdmin>) -> Answer {
+    let (form, now) = (form.0, site.clock.now());
+    let code = Secret::new(&*form.code);
+    // A link that is over is no fault in the form: no correction of it will help.
+    site.users.check_setup_code(&code, now).await?;
+    let new = NewUser {
+        name: form.name.clone(),
+        display_name: form.display_name.clone(),
+        mail: form.mail.clone(),
+        password: Secret::new(&*form.password),
+        admin: true,
+    };
+    match site.users.create_first_admin(&code, new, now).await {
+        Ok(user) => {
+            let token = site.users.open_session(&user.name, now).await?;
+            Ok(go_with_session(&site, "/home", &token))
+        }
+        Err(error) => {
+            let again = setup_page(&site, form, Some(Fault::of(error)?));
+            page::show_again(&again.fault, &again)
+        }
+    }
+}
+
+fn setup_page(site: &Site, form: FirstAdmin, fault: Option<Fault>) -> Setup {
+    Setup {
+        page: Page::public(site, "Set up this server"),
+        fault,
+        code: form.code,
+        host: site.config.server.public_url.provider().to_string(),
+        least: site.config.accounts.min_password,
+        name: form.name,
+        display_name: form.display_name,
+        mail: form.mail,
+    }
+}
+
+/// Sends the browser on with a session of its own, in place of whatever it came with (T-72).
+pub fn go_with_session(site: &Site, path: &str, token: &Secret) -> HttpResponse {
+    go_with(session::cookie(site, token), path)
+}
+
+fn go_with(cookie: Cookie<'static>, path: &str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, path))
+        .cookie(cookie)
+        .finish()
+}
