@@ -518,6 +518,19 @@ impl FromStr for Size {
     }
 }
 
+/// In binary units, rounded down: `1.4 MiB`. Nothing is ever shown larger than it is.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        let Some(step) = self.0.checked_ilog2().map(|bits| bits / 10).filter(|step| *step > 0) else {
+            return write!(f, "{} B", self.0);
+        };
+        // In 128 bits, or the largest would wrap.
+        let tenths = (u128::from(self.0) * 10) >> (10 * step);
+        write!(f, "{}.{} {}", tenths / 10, tenths % 10, UNITS[step as usize - 1])
+    }
+}
+
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::client::ByteStream;
+use crate::config::Size;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -122,7 +123,7 @@ impl Tree {
             if upload.size() + chunk.len() as u64 > most {
                 return Err(Error::new(
                     Reason::TooLarge,
-                    format!("A file has at most {most} bytes here."),
+                    format!("A file has at most {} here.", Size(most)),
                 ));
             }
             upload.write(chunk).await?;

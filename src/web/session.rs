@@ -124,7 +124,7 @@ pub fn site_of(request: &HttpRequest) -> Result<&Site> {
 /// [`Reason::SignInNeeded`].
 pub async fn of(request: &HttpRequest) -> Result<Session> {
     let site = site_of(request)?;
-    let cookie = request.cookie(cookie_name(site));
+    let cookie = request.cookie(&cookie_name(site));
     let token = Secret::new(cookie.as_ref().map_or("", |cookie| cookie.value()));
     site.users.session(&token, site.clock.now()).await
 }
@@ -151,11 +151,18 @@ fn baked(site: &Site, value: String, age: CookieAge) -> Cookie<'static> {
         .finish()
 }
 
-fn cookie_name(site: &Site) -> &'static str {
-    if site.config.server.public_url.is_https() {
+/// With the port in it, if there is one: browsers keep the cookies of all ports of a host together, and two servers on one
+/// machine would sign each other's people out.
+fn cookie_name(site: &Site) -> String {
+    let public_url = &site.config.server.public_url;
+    let prefix = if public_url.is_https() {
         "__Host-ocmesh"
     } else {
         "ocmesh"
+    };
+    match public_url.provider().port() {
+        Some(port) => format!("{prefix}-{port}"),
+        None => prefix.to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::clock::Timestamp;
+use crate::config::Size;
 use crate::error::Error;
 use crate::error::Result;
 
@@ -93,14 +94,7 @@ fn span(length: Duration) -> String {
 
 /// A number of bytes in binary units: `1.4 MiB`.
 pub fn size(bytes: &u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if *bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let step = (bytes.ilog2() / 10).min(6);
-    // Tenths, rounded down: a file is never shown larger than it is. 128 bits, or the largest would wrap.
-    let tenths = (u128::from(*bytes) * 10) >> (10 * step);
-    format!("{}.{} {}", tenths / 10, tenths % 10, units[step as usize - 1])
+    Size(*bytes).to_string()
 }
 
 /// The end of a day that somebody typed, or of none.

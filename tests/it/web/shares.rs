@@ -63,7 +63,7 @@ async fn a_share_that_does_not_arrive_says_why_and_can_be_tried_again() {
 }
 
 #[actix_web::test]
-async fn a_received_share_is_declined_accepted_after_all_and_given_back() {
+async fn a_received_share_is_accepted_and_given_back_and_a_declined_one_stays_declined() {
     let pair = Pair::acquainted().await;
     pair.a.put_file("ada", "a.txt", "a").await;
     pair.a
@@ -76,8 +76,6 @@ async fn a_received_share_is_declined_accepted_after_all_and_given_back() {
     let page = format!("/shares/received/{id}");
     let tab = async |bob: &mut Browser, name: &str| bob.get(&format!("/shares/received?tab={name}")).await.has("a.txt");
     assert!(tab(&mut bob, "to-decide").await);
-    bob.post(&format!("{page}/decline"), &[]).await.expect_status(303);
-    assert!(tab(&mut bob, "declined").await && !tab(&mut bob, "to-decide").await);
     bob.post(&format!("{page}/accept"), &[]).await.expect_status(303);
     let open = bob.get(&format!("/shares/from/{id}/")).await;
     open.expect("a.txt");
@@ -89,6 +87,18 @@ async fn a_received_share_is_declined_accepted_after_all_and_given_back() {
     bob.post(&format!("{page}/leave"), &[]).await.expect_status(303);
     assert!(tab(&mut bob, "gone").await);
     bob.post(&format!("{page}/destroy"), &[]).await.expect_status(404);
+
+    pair.a
+        .share("ada", "a.txt", &pair.b.address("bob"), false)
+        .await
+        .unwrap();
+    pair.a.deliver().await;
+    let rows = pair.b.received("bob").await;
+    let again = rows.iter().find(|row| row["state"] == "pending").unwrap();
+    let declined = format!("/shares/received/{}", again["id"].as_str().unwrap());
+    bob.post(&format!("{declined}/decline"), &[]).await.expect_status(303);
+    assert!(tab(&mut bob, "declined").await && !tab(&mut bob, "to-decide").await);
+    bob.post(&format!("{declined}/accept"), &[]).await.expect_status(409);
     let mut mallory = Browser::new(&pair.b);
     pair.b.user("mallory").await;
     mallory.sign_in("mallory", PASSWORD).await;
