@@ -156,21 +156,23 @@ impl Running {
         }
     }
 
-    /// Waits for a signal to stop (interrupt or terminate).
+    /// From this call on, a signal to stop (interrupt or terminate) ends what is given here, and no longer the process.
+    /// So it is called before the start: a server that is stopped while it starts stops well, too.
     ///
     /// # Errors
     ///
     /// If the system gives no signals to wait for.
-    pub async fn until_signal() -> Result<()> {
+    pub fn until_signal() -> Result<impl Future<Output = ()>> {
         use tokio::signal::unix::SignalKind;
         use tokio::signal::unix::signal;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
     }
 }
 

@@ -121,7 +121,7 @@ impl Courier {
             tried += 1;
             let outcome = self.send(&delivery).await;
             if let Some(next) = self.settle(delivery, outcome).await? {
-                // The peer is not well: what else is for it waits as long, without being counted as tried.
+                // The peer is not well: what else is for it waits too, without being counted as tried.
                 self.postpone(rest, next).await?;
                 break;
             }
@@ -129,7 +129,7 @@ impl Courier {
         Ok(tried)
     }
 
-    /// Notes how a try ended; gives when to try again, if it is to be tried again.
+    /// Notes how a try ended; gives when the peer may be written to again, if this is to be tried again.
     async fn settle(&self, mut delivery: Delivery, outcome: Result<()>) -> Result<Option<Timestamp>> {
         let now = self.clock.now();
         match outcome {
@@ -144,7 +144,10 @@ impl Courier {
                 let again = peers::worth_retrying(&error);
                 let schedule = &self.config.shares.delivery_retry;
                 delivery.failed(&error, again, schedule, random::fraction(), now);
-                let next = (delivery.progress == outbox::Progress::Waiting).then_some(delivery.due);
+                // Not when this one is due again: a message that a peer chokes on must not hold up all others for a day.
+                let pause = schedule.first().map_or(LOOK_EVERY, |wait| wait.0);
+                let pause = pause.max(error.wait().unwrap_or_default());
+                let next = (delivery.progress == outbox::Progress::Waiting).then(|| now.plus(pause));
                 tracing::warn!(
                     peer = %delivery.to,
                     delivery.id,
@@ -190,7 +193,9 @@ impl Courier {
                     return Ok(());
                 };
                 let strict = self.shares.must_exchange(&peer, share.folder)?;
-                self.shares.set_strict(&share.id, strict).await?;
+                if !self.shares.announcing(&share.id, strict).await? {
+                    return Ok(());
+                }
                 let share = sent::SentShare { strict, ..share };
                 let message = self.shares.announcement(&share, &sharer)?;
                 // The old form also offers the secret as it is, so a share that forbids that never takes it (SHR-2).

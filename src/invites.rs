@@ -299,7 +299,8 @@ impl Invites {
         request: &InviteAcceptanceRequest,
         now: Timestamp,
     ) -> Result<Redeemed> {
-        let address = OcmAddress::new(&*request.user_id, signer.clone())
+        // Its shares will come from this address, however the id was written here (INC-16).
+        let address = OcmAddress::parse_lenient(&format!("{}@{signer}", request.user_id))
             .map_err(|invalid| Error::from(invalid).in_field("userID"))?;
         let hash = hash_of(request.token.expose());
         self.store

@@ -223,7 +223,8 @@ impl Story {
              Try: as Bob, open Shared with me. As Ada, open Files and share something else.\n\
              Ctrl-C ends both and removes everything."
         );
-        Running::until_signal().await
+        Running::until_signal()?.await;
+        Ok(())
     }
 
     /// The whole story, each step looked at from both sides.

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::error::Result;
 
 pub async fn run(config: Config) -> Result<()> {
+    let stopped = Running::until_signal()?;
     let running = app::start(config, Options::default()).await?;
     let site = &running.site;
     let server = &site.config.server;
@@ -25,7 +26,7 @@ pub async fn run(config: Config) -> Result<()> {
         let link = site.setup_link().await?;
         eprintln!("Set up       {link}  (valid 30 min; again with: ocmesh setup-link)");
     }
-    Running::until_signal().await?;
+    stopped.await;
     eprintln!("Stopping; requests under way are finished first.");
     running.stop().await;
     Ok(())

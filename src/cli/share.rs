@@ -31,7 +31,7 @@ pub enum Verb {
         /// What was shared with others
         #[arg(long, conflicts_with = "received")]
         sent: bool,
-        /// What others have shared [default]
+        /// What others have shared; also if nothing is said
         #[arg(long)]
         received: bool,
         #[arg(long)]

@@ -242,25 +242,43 @@ impl Client {
     pub async fn send(&self, request: Outbound, limit: usize) -> Result<Answer> {
         let host = host_of(&request.url);
         let whole = async {
-            let mut streamed = self.open(request).await?;
-            let mut body = Vec::new();
-            while let Some(chunk) = streamed.body.next().await {
+            let Streamed { mut answer, body } = self.open(request).await?;
+            answer.body = self.collect(body, limit, &host).await?;
+            Ok(answer)
+        };
+        tokio::time::timeout(self.timeout, whole)
+            .await
+            .map_err(|_| self.too_late(&host))?
+    }
+
+    /// Reads what is left of an answer, at most `limit` bytes, in no more time than a whole answer may take (T-08).
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`].
+    pub async fn collect(&self, mut body: ByteStream, limit: usize, host: &str) -> Result<Vec<u8>> {
+        let rest = async {
+            let mut whole = Vec::new();
+            while let Some(chunk) = body.next().await {
                 let chunk = chunk?;
-                if body.len() + chunk.len() > limit {
+                if whole.len() + chunk.len() > limit {
                     return Err(Error::new(
                         Reason::PeerBadAnswer,
                         format!("{host} sent an answer of more than {limit} bytes."),
                     ));
                 }
-                body.extend_from_slice(&chunk);
+                whole.extend_from_slice(&chunk);
             }
-            streamed.answer.body = body;
-            Ok(streamed.answer)
+            Ok(whole)
         };
-        tokio::time::timeout(self.timeout, whole).await.map_err(|_| {
-            let seconds = self.timeout.as_secs();
-            Error::new(Reason::NoAnswer, format!("{host} did not answer within {seconds} s."))
-        })?
+        tokio::time::timeout(self.timeout, rest)
+            .await
+            .map_err(|_| self.too_late(host))?
+    }
+
+    fn too_late(&self, host: &str) -> Error {
+        let seconds = self.timeout.as_secs();
+        Error::new(Reason::NoAnswer, format!("{host} did not answer within {seconds} s."))
     }
 
     /// Sends a request and hands over the body as it arrives; each part of it may take as long as a whole answer.
@@ -495,13 +513,7 @@ fn explain(cause: reqwest::Error, host: &str) -> Error {
             )
             .caused_by(cause);
         }
-        tls = tls
-            .or_else(|| this.downcast_ref::<rustls::Error>().map(ToString::to_string))
-            .or_else(|| {
-                // rustls hands its errors through std::io.
-                let inner = this.downcast_ref::<io::Error>()?.get_ref()?;
-                inner.downcast_ref::<rustls::Error>().map(ToString::to_string)
-            });
+        tls = tls.or_else(|| tls_error(this).map(ToString::to_string));
         next = this.source();
     }
     if let Some(why) = tls {
@@ -520,6 +532,16 @@ fn explain(cause: reqwest::Error, host: &str) -> Error {
         format!("{host} broke off the connection.")
     };
     Error::new(Reason::NoAnswer, text).caused_by(cause)
+}
+
+/// The TLS error in a cause. It comes wrapped in `std::io` errors, one in the other, whose `source` leaves them out.
+fn tls_error<'a>(mut cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    loop {
+        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        cause = cause.downcast_ref::<io::Error>()?.get_ref()?;
+    }
 }
 
 /// `Retry-After` as seconds or as a date, at most an hour (standards, D21).

@@ -47,6 +47,8 @@ const KNOWN_PEERS: u64 = 2_000;
 const SIGNED_LATELY: u64 = 10_000;
 /// An unknown `kid` makes us look again, but not more often than this (T-21).
 const REFETCH_KEYS: Duration = Duration::from_secs(30);
+/// How long a stranger can't have a server called again that failed just now (T-01).
+const SPARE_FAILED: Duration = Duration::from_secs(10);
 /// A signature is remembered at least as long as it could be presented again.
 const REPLAY_MARGIN: Duration = Duration::from_secs(60);
 
@@ -90,6 +92,24 @@ impl Record for SeenSignature {
 struct Slot {
     discovery: Option<(Arc<Discovery>, Timestamp)>,
     keys: Option<(Arc<JwkSet>, Timestamp)>,
+    /// Why it could not be asked in a stranger's request.
+    failed: Option<(Error, Timestamp)>,
+}
+
+impl Slot {
+    /// # Errors
+    ///
+    /// With the last failure, while it is young.
+    fn spare(&self, now: Timestamp) -> Result<()> {
+        match &self.failed {
+            Some((error, at)) if now < at.plus(SPARE_FAILED) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn note<T>(&mut self, outcome: &Result<T>, now: Timestamp) {
+        self.failed = outcome.as_ref().err().map(|error| (error.clone(), now));
+    }
 }
 
 /// The peers of this server.
@@ -182,6 +202,19 @@ impl Peers {
         let slot = self.slot(host);
         let mut slot = slot.lock().await;
         self.discovery_in(&mut slot, host).await
+    }
+
+    /// As [`Self::discover`], on the word of a stranger: a server that failed a moment ago is left alone, so that nobody
+    /// can have it called over and over in its own name (T-01, T-21).
+    async fn discover_for_stranger(&self, host: &Provider, purpose: Purpose) -> Result<Arc<Discovery>> {
+        self.permit(host, purpose).await?;
+        let now = self.clock.now();
+        let slot = self.slot(host);
+        let mut slot = slot.lock().await;
+        slot.spare(now)?;
+        let found = self.discovery_in(&mut slot, host).await;
+        slot.note(&found, now);
+        found
     }
 
     /// Asks anew at the next occasion.
@@ -289,7 +322,7 @@ impl Peers {
         // A peer that can't be asked may well be one that signs: whoever hides it must not gain by it. Nor does anybody
         // learn why it can't be asked: they could look around in our network that way (T-01, T-07).
         let peer = self
-            .discover(acting, purpose)
+            .discover_for_stranger(acting, purpose)
             .await
             .map_err(|error| missing().caused_by(error))?;
         if peer.has(Capability::HttpSig) {
@@ -399,7 +432,10 @@ impl Peers {
                 _ => {}
             }
         }
-        let set = Arc::new(self.fetch_keys(&mut slot, host).await?);
+        slot.spare(now)?;
+        let fetched = self.fetch_keys(&mut slot, host).await;
+        slot.note(&fetched, now);
+        let set = Arc::new(fetched?);
         slot.keys = Some((Arc::clone(&set), now));
         set.find_trusted(kid).cloned().ok_or_else(no_such_key)
     }

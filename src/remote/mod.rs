@@ -100,7 +100,7 @@ impl Remote {
             status => return Err(self.refused(host, status, &mut answer)),
         }
         let url = self.address(&self.door(share).await?.base, path)?;
-        let body = collect(&mut answer.body, MAX_LISTING).await?;
+        let body = self.client.collect(answer.body, MAX_LISTING, &host.to_string()).await?;
         let mut entries = multistatus::read(&body, url.path()).map_err(|why| {
             Error::new(
                 Reason::PeerBadAnswer,
@@ -166,7 +166,13 @@ impl Remote {
         let mut answer = self.client.open(request).await?;
         match answer.answer.status {
             200 | 201 | 204 => Ok(()),
-            status => Err(self.refused(&share.sender.provider, status, &mut answer)),
+            status => {
+                if status == 401 {
+                    // The next try begins with a fresh token.
+                    self.tokens.invalidate(&share.id);
+                }
+                Err(self.refused(&share.sender.provider, status, &mut answer))
+            }
         }
     }
 
@@ -212,7 +218,7 @@ impl Remote {
         let access = code_flow::how_to_read(
             share.offer.requirements.must_exchange_token,
             peer.has(Capability::ExchangeToken) && peer.token_end_point().is_some(),
-            true,
+            peer.has(Capability::HttpSig),
         );
         Ok(Door { base, access, peer })
     }
@@ -232,7 +238,7 @@ impl Remote {
     /// The `Authorization` header that opens the share.
     async fn credential(&self, share: &ReceivedShare, door: &Door) -> Result<String> {
         let bearer = |secret: &Secret| format!("Bearer {}", secret.expose());
-        if share.offer.uri.is_none() {
+        if share.offer.uri.is_none() && door.access != Access::ExchangeOnly {
             // The deprecated spelling: the secret is the user name, and the password is empty (ACC-5).
             let pair = format!("{}:", share.offer.shared_secret.expose());
             return Ok(format!("Basic {}", BASE64.encode(pair)));
@@ -342,17 +348,4 @@ fn usable(share: &ReceivedShare, now: Timestamp) -> Result<()> {
         ReceivedState::Left => gone("You have given this share back."),
         ReceivedState::Gone => gone("The other side has stopped sharing this."),
     }
-}
-
-async fn collect(body: &mut ByteStream, limit: usize) -> Result<Vec<u8>> {
-    use futures_util::StreamExt;
-    let mut whole = Vec::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk?;
-        if whole.len() + chunk.len() > limit {
-            return Err(Error::new(Reason::PeerBadAnswer, "The listing is too long."));
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(whole)
 }

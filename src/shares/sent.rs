@@ -86,6 +86,9 @@ pub struct SentShare {
     pub created: Timestamp,
     pub expires: Option<Timestamp>,
     pub state: SentState,
+    /// Whether an announcement was ever sent: it may have arrived, even if no answer did (T-79).
+    #[serde(default)]
+    pub tried: bool,
     /// When the other server said that it has it.
     pub announced: Option<Timestamp>,
     pub last_error: Option<Failure>,
@@ -118,6 +121,10 @@ impl SentShare {
     /// Whether the one it is shared with may get at it now (NOT-5, T-42).
     pub fn open(&self, now: Timestamp) -> bool {
         matches!(self.state, SentState::Pending | SentState::Accepted) && !self.expired(now)
+    }
+
+    fn is_to_be_announced(&self) -> bool {
+        !matches!(self.state, SentState::Stopped | SentState::Left)
     }
 }
 
@@ -178,6 +185,7 @@ impl Shares {
             created: now,
             expires: new.expires,
             state: SentState::Pending,
+            tried: false,
             announced: None,
             last_error,
         };
@@ -285,15 +293,12 @@ impl Shares {
                 if share.state == SentState::Stopped {
                     return Err(Error::new(Reason::Conflict, "This share was stopped already."));
                 }
-                // One that was tried may have arrived although the answer got lost.
-                let mut may_have_arrived = share.announced.is_some();
                 for delivery in outbox::about(txn, id).await? {
-                    may_have_arrived |= delivery.tries > 0;
                     outbox::drop(txn, &delivery.id).await?;
                 }
                 share.state = SentState::Stopped;
                 txn.put(&share).await?;
-                if may_have_arrived {
+                if share.tried {
                     let kind = NotificationType::ShareUnshared;
                     let to = &share.share_with.provider;
                     notify(txn, to, kind, id, share.resource_type(), (id, user), now).await?;
@@ -305,19 +310,21 @@ impl Shares {
         Ok(share)
     }
 
-    /// Notes, before the announcement is sent, how the share will have to be read: the record is never behind what the
-    /// peer was told.
-    pub async fn set_strict(&self, id: &str, strict: bool) -> Result<()> {
+    /// Notes, before the announcement is sent, that it may arrive, and how the share will have to be read: the record is
+    /// never behind what the peer was told. False where the share has been stopped: then nothing may be sent.
+    pub async fn announcing(&self, id: &str, strict: bool) -> Result<bool> {
         self.store
             .run(async |txn| {
-                let Some(mut share) = txn.get::<SentShare>([id]).await? else {
-                    return Err(no_such_share());
+                let share = txn.get::<SentShare>([id]).await?;
+                let Some(mut share) = share.filter(SentShare::is_to_be_announced) else {
+                    return Ok(false);
                 };
-                if share.strict == strict {
-                    return Ok(());
+                if share.strict != strict || !share.tried {
+                    share.strict = strict;
+                    share.tried = true;
+                    txn.put(&share).await?;
                 }
-                share.strict = strict;
-                txn.put(&share).await
+                Ok(true)
             })
             .await
     }
@@ -328,15 +335,14 @@ impl Shares {
             .read(async |txn| {
                 let share = txn.get::<SentShare>([&delivery.share]).await?;
                 let user = txn.get::<User>([&delivery.user]).await?;
-                let waiting = |share: &SentShare| !matches!(share.state, SentState::Stopped | SentState::Left);
-                Ok(share.filter(waiting).zip(user))
+                Ok(share.filter(SentShare::is_to_be_announced).zip(user))
             })
             .await
     }
 }
 
-/// A delivery arrived: it leaves the queue in the commit that notes it on its share. A share that was stopped while its
-/// announcement was under way is taken back.
+/// A delivery arrived: it leaves the queue in the commit that notes it on its share. Whoever stopped the share meanwhile
+/// has seen to it that it is taken back.
 pub async fn delivered(txn: &mut Txn, delivery: &Delivery, now: Timestamp) -> Result<()> {
     outbox::drop(txn, &delivery.id).await?;
     let Some(mut share) = txn.get::<SentShare>([&delivery.share]).await? else {
@@ -345,17 +351,13 @@ pub async fn delivered(txn: &mut Txn, delivery: &Delivery, now: Timestamp) -> Re
     if delivery.cargo != Cargo::Share {
         return Ok(());
     }
+    if share.state == SentState::Stopped {
+        return Ok(());
+    }
     share.announced = share.announced.or(Some(now));
     share.last_error = None;
-    match share.state {
-        SentState::Refused | SentState::Failed => share.state = SentState::Pending,
-        SentState::Stopped => {
-            let to = &share.share_with.provider;
-            let kind = NotificationType::ShareUnshared;
-            let about = (&*share.id, &*share.user);
-            notify(txn, to, kind, &share.id, share.resource_type(), about, now).await?;
-        }
-        SentState::Pending | SentState::Accepted | SentState::Declined | SentState::Left => {}
+    if matches!(share.state, SentState::Refused | SentState::Failed) {
+        share.state = SentState::Pending;
     }
     txn.put(&share).await
 }

@@ -1,1 +1,262 @@
-//! stub
+//! What the operator gets to see when a start goes wrong: the file and line, the remedy, and an exit code.
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+/// A directory with an `ocm.toml` in it.
+fn directory(config: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("ocm.toml"), config).unwrap();
+    dir
+}
+
+fn ocmesh(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ocmesh"));
+    command.current_dir(dir).args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OCM_") || name == "RUST_LOG") {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Exit code and what was said on stderr.
+fn outcome(output: &Output) -> (Option<i32>, String) {
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+fn serve(dir: &Path) -> (Option<i32>, String) {
+    outcome(&ocmesh(dir, &["serve"]).output().unwrap())
+}
+
+/// Settings for a port that was free a moment ago.
+fn free_port() -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("[server]\npublic_url = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\n")
+}
+
+/// A server that runs until it is dropped.
+struct Serving(Child);
+
+impl Serving {
+    fn start(dir: &Path) -> Self {
+        let mut child = ocmesh(dir, &["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let up = lines.by_ref().any(|line| line.unwrap().starts_with("Address "));
+        assert!(up, "the server did not start");
+        // Whoever stops reading stops the server.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+
+    /// Asks it to end, and gives its exit code.
+    fn terminate(mut self) -> Option<i32> {
+        let id = self.0.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        let patience = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < patience {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the server does not stop");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_setting_that_can_not_be_stops_the_start_with_file_and_line() {
+    for (config, line, hints) in [
+        ("[server]\npublic_url = \"cloud\"\n", 2, &["https://"][..]),
+        ("[server]\n\nname = 7\n", 3, &["string"]),
+        (
+            "# mine\n[federation]\nmode = \"closed\"\n",
+            3,
+            &["closed", "invite", "allowlist", "open"],
+        ),
+        ("[federation]\nmod = \"open\"\n", 2, &["mod", "mode"]),
+        ("[federation]\nrequire_signatures = \"no\"\n", 2, &["boolean"]),
+        ("[unheard]\n", 1, &["unheard", "federation"]),
+        ("[limits]\npeer_timeout = \"15\"\n", 2, &["15", "30s"]),
+        ("[shares]\ndelivery_retry = [\"10s\", \"often\"]\n", 2, &["often"]),
+        ("[server]\nlisten = \"localhost\"\n", 2, &["127.0.0.1:8080"]),
+        ("[server\n", 1, &[]),
+        ("[server]\nname = \"a\"\nname = \"b\"\n", 3, &["duplicate"]),
+        ("[[federation.private_network]]\ncidr = \"10.0.0.1/8/9\"\n", 2, &[]),
+        ("[[federation.private_network]]\nports = [1]\n", 1, &["cidr"]),
+    ] {
+        let dir = directory(config);
+        let (code, said) = serve(dir.path());
+        assert_eq!(code, Some(78), "{config}: {said}");
+        assert!(
+            said.starts_with(&format!("ocmesh: ocm.toml:{line}: ")),
+            "{config}: {said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
+        for hint in hints {
+            assert!(said.contains(hint), "{said} does not mention {hint}");
+        }
+        let left = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 1, "{config}: something was made in spite of it");
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_named() {
+    for (config, hints) in [
+        ("[tls]\nmode = \"files\"\n", &["ocm.toml", "tls.mode", "cert_file"][..]),
+        (
+            "[server]\npublic_url = \"https://a.example\"\n[tls]\nmode = \"off\"\n",
+            &["ocm.toml", "tls.mode", "proxy"],
+        ),
+        (
+            "[shares]\ndelivery_retry = []\n",
+            &["ocm.toml", "shares.delivery_retry"],
+        ),
+        ("[server]\nlisten = []\n", &["ocm.toml", "server.listen"]),
+    ] {
+        let dir = directory(config);
+        let (code, said) = serve(dir.path());
+        assert_eq!(code, Some(78), "{said}");
+        for hint in hints {
+            assert!(said.contains(hint), "{said} does not mention {hint}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there_and_one_that_was_not_need_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, said) = outcome(
+        &ocmesh(dir.path(), &["serve", "--config", "missing.toml"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(code, Some(78));
+    assert!(said.contains("missing.toml"), "{said}");
+    let listed = ocmesh(dir.path(), &["user", "list", "--json"]).output().unwrap();
+    assert_eq!(
+        listed.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
+}
+
+#[test]
+fn the_environment_wins_and_is_named_when_it_is_wrong() {
+    let dir = directory("[federation]\nmode = \"open\"\n");
+    let wrong = ocmesh(dir.path(), &["serve"])
+        .env("OCM_FEDERATION_MODE", "shut")
+        .output()
+        .unwrap();
+    let (code, said) = outcome(&wrong);
+    assert_eq!(code, Some(78));
+    assert!(said.contains("OCM_FEDERATION_MODE") && said.contains("shut"), "{said}");
+    let unknown = ocmesh(dir.path(), &["serve"])
+        .env("OCM_FEDERATION_MOOD", "good")
+        .output()
+        .unwrap();
+    let (code, said) = outcome(&unknown);
+    assert_eq!(code, Some(78));
+    assert!(said.contains("OCM_FEDERATION_MOOD"), "{said}");
+}
+
+#[test]
+fn certificates_that_can_not_be_used_are_named() {
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
+    for (cert, key, hints) in [
+        ("missing.pem", "good.key", &["tls.cert_file", "missing.pem"][..]),
+        ("good.pem", "missing.key", &["tls.key_file", "missing.key"]),
+        ("good.key", "good.key", &["tls.cert_file", "no certificate"]),
+        ("good.pem", "expired.key", &["tls.key_file", "does not fit"]),
+    ] {
+        let settings = format!("[tls]\ncert_file = \"{tls}/{cert}\"\nkey_file = \"{tls}/{key}\"\n");
+        let dir = directory(&format!("{}{settings}", free_port()));
+        let (code, said) = serve(dir.path());
+        assert_eq!(code, Some(78), "{said}");
+        for hint in hints {
+            assert!(said.contains(hint), "{said} does not mention {hint}");
+        }
+        assert!(!said.contains("PRIVATE KEY"), "{said}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let dir = directory(&format!("[server]\nlisten = \"{address}\"\n"));
+    let (code, said) = serve(dir.path());
+    assert_eq!(code, Some(78), "{said}");
+    assert!(
+        said.contains("server.listen") && said.contains(&address.to_string()),
+        "{said}"
+    );
+}
+
+#[test]
+fn t78_a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
+    let dir = directory(&free_port());
+    let first = Serving::start(dir.path());
+    // The same directory, and another port, so that only the data is in the way.
+    let other = dir.path().join("other.toml");
+    fs::write(&other, free_port()).unwrap();
+    let (code, said) = outcome(
+        &ocmesh(dir.path(), &["serve", "--config", "other.toml"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(code, Some(4), "{said}");
+    assert!(
+        said.contains("ocmesh-data") && said.contains(&first.0.id().to_string()),
+        "{said}"
+    );
+    // The first is unhurt, and the command line reaches it.
+    let listed = ocmesh(dir.path(), &["user", "list", "--json"]).output().unwrap();
+    assert_eq!(
+        listed.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
+    assert_eq!(first.terminate(), Some(0));
+    // And once it has ended, its place is free.
+    assert_eq!(Serving::start(dir.path()).terminate(), Some(0));
+}
+
+#[test]
+fn a_server_that_was_killed_leaves_nothing_in_the_way_of_the_next() {
+    let dir = directory(&free_port());
+    drop(Serving::start(dir.path()));
+    assert_eq!(Serving::start(dir.path()).terminate(), Some(0));
+}
+
+#[test]
+fn the_data_and_the_admin_socket_are_for_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = directory(&free_port());
+    let serving = Serving::start(dir.path());
+    let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("ocmesh-data"), 0o700);
+    assert_eq!(mode("ocmesh-data/admin.sock"), 0o600);
+    assert_eq!(serving.terminate(), Some(0));
+}

@@ -2,9 +2,14 @@
 //! a directory, a port and a clock of its own; nothing sleeps, nothing runs by itself.
 
 mod rogue;
+mod trap;
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,6 +20,7 @@ use ocmesh::api::Call;
 use ocmesh::app;
 use ocmesh::app::Options;
 use ocmesh::app::Running;
+use ocmesh::client::Lookup;
 use ocmesh::client::system_lookup;
 use ocmesh::clock::Clock;
 use ocmesh::clock::Timestamp;
@@ -33,10 +39,12 @@ use ocmesh::users::User;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use rogue::Manner;
 pub use rogue::Recorded;
 pub use rogue::Reply;
 pub use rogue::Rogue;
 pub use rogue::post_raw;
+pub use trap::Trap;
 
 /// When every test begins.
 pub const START: Timestamp = Timestamp(1_790_000_000);
@@ -48,6 +56,7 @@ pub struct TestServer {
     pub clock: Clock,
     pub config: Config,
     pub data: PathBuf,
+    lookup: Lookup,
     /// Removed when the test ends; shared by a server and the one that is started in its place.
     _dir: Option<TempDir>,
 }
@@ -59,6 +68,11 @@ impl TestServer {
 
     /// Starts a server whose settings `change` has had a look at.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_in(system_lookup(), change).await
+    }
+
+    /// Starts a server in a world with other names than the real one.
+    pub async fn start_in(lookup: Lookup, change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -73,12 +87,13 @@ impl TestServer {
         }];
         change(&mut config);
         let clock = Clock::stopped_at(START);
-        let running = run(config.clone(), clock.clone(), listener).await;
+        let running = run(config.clone(), clock.clone(), Arc::clone(&lookup), listener).await;
         Self {
             running,
             clock,
             data: config.server.data_dir.clone(),
             config,
+            lookup,
             _dir: Some(dir),
         }
     }
@@ -89,12 +104,13 @@ impl TestServer {
         let (config, clock) = (self.config.clone(), self.clock.clone());
         self.running.stop().await;
         let listener = TcpListener::bind(("127.0.0.1", config.server.public_url.provider().port().unwrap())).unwrap();
-        let running = run(config.clone(), clock.clone(), listener).await;
+        let running = run(config.clone(), clock.clone(), Arc::clone(&self.lookup), listener).await;
         Self {
             running,
             clock,
             data: self.data,
             config,
+            lookup: self.lookup,
             _dir: dir,
         }
     }
@@ -246,12 +262,9 @@ impl TestServer {
     }
 }
 
-async fn run(config: Config, clock: Clock, listener: TcpListener) -> Running {
+async fn run(config: Config, clock: Clock, lookup: Lookup, listener: TcpListener) -> Running {
     let options = Options {
-        world: World {
-            clock,
-            lookup: system_lookup(),
-        },
+        world: World { clock, lookup },
         listeners: Some(vec![listener]),
         threads: 1,
         workers: false,
@@ -313,19 +326,36 @@ impl Pair {
     }
 }
 
+/// A world in which these names have these addresses, and no other name has any.
+pub fn names(known: &[(&str, &[&str])]) -> Lookup {
+    let known: HashMap<String, Vec<IpAddr>> = known
+        .iter()
+        .map(|(name, ips)| ((*name).to_owned(), ips.iter().map(|ip| ip.parse().unwrap()).collect()))
+        .collect();
+    Arc::new(move |name| {
+        let found = known.get(&name).cloned().unwrap_or_default();
+        Box::pin(async move { Ok(found) })
+    })
+}
+
 /// A mode for [`Pair::with`] and [`TestServer::start_with`].
 pub fn mode(mode: Mode) -> impl Fn(&mut Config) {
     move |config| config.federation.mode = mode
 }
 
-/// A client that sends what it is told, cookies and all.
+/// A client that sends what it is told, cookies and all. It is made once, for that takes longer than most tests, and
+/// keeps no connections, for each test has a runtime of its own.
 pub fn http() -> reqwest::Client {
-    ocmesh::client::install_crypto();
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap()
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        ocmesh::client::install_crypto();
+        reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap()
+    });
+    CLIENT.clone()
 }
 
 /// What a server writes back on a connection of one's own, for requests that no client would send.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use actix_web::App;
 use actix_web::HttpRequest;
@@ -12,6 +13,8 @@ use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::web;
+use futures_util::StreamExt;
+use futures_util::stream;
 use ocmesh::clock::Timestamp;
 use ocmesh::ocm::address::Provider;
 use ocmesh::ocm::signature;
@@ -45,6 +48,17 @@ impl Reply {
     }
 }
 
+/// How a [`Rogue`] answers badly, and never comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// It takes the request and says nothing.
+    Silent,
+    /// It says 200 (207 where a listing was asked for) and then one byte at a time, for ever.
+    Drips,
+    /// It says 200 and then as much as fits through the wire, for ever.
+    Floods,
+}
+
 /// A request that a [`Rogue`] got.
 #[derive(Clone, Debug)]
 pub struct Recorded {
@@ -64,6 +78,7 @@ impl Recorded {
 struct Script {
     /// By method and path; each queue's last reply is given for ever.
     replies: HashMap<(String, String), Vec<Reply>>,
+    manners: HashMap<(String, String), Manner>,
     seen: Vec<Recorded>,
 }
 
@@ -82,8 +97,14 @@ impl Rogue {
     }
 
     pub async fn start_at(ip: &str) -> Self {
+        Self::start_named(ip, ip).await
+    }
+
+    /// One that goes by `name`; tests say with [`names`](super::names) that this name leads to `ip`.
+    pub async fn start_named(name: &str, ip: &str) -> Self {
         let listener = TcpListener::bind((ip, 0)).unwrap();
-        let provider = Provider::parse(&listener.local_addr().unwrap().to_string()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let provider = Provider::parse(&format!("{name}:{port}")).unwrap();
         let seed: [u8; 32] = ocmesh::random::bytes();
         let key = SigningKey::from_seed(&format!("http://{provider}/ocm#rogue"), &seed).unwrap();
         let script: Arc<Mutex<Script>> = Arc::default();
@@ -144,6 +165,18 @@ impl Rogue {
     pub fn replies(&self, method: &str, path: &str, replies: Vec<Reply>) {
         let mut script = self.script.lock().unwrap();
         script.replies.insert((method.to_owned(), path.to_owned()), replies);
+    }
+
+    /// From now on, this is how it behaves there.
+    pub fn behave(&self, method: &str, path: &str, manner: Manner) {
+        let mut script = self.script.lock().unwrap();
+        script.manners.insert((method.to_owned(), path.to_owned()), manner);
+    }
+
+    /// From now on, it answers there again.
+    pub fn behave_well(&self, method: &str, path: &str) {
+        let mut script = self.script.lock().unwrap();
+        script.manners.remove(&(method.to_owned(), path.to_owned()));
     }
 
     pub fn seen(&self) -> Vec<Recorded> {
@@ -263,17 +296,46 @@ async fn answer(script: web::Data<Mutex<Script>>, request: HttpRequest, body: we
             .collect(),
         body: body.to_vec(),
     };
-    let mut script = script.lock().unwrap();
-    let key = (recorded.method.clone(), recorded.path.clone());
-    let reply = match script.replies.get_mut(&key) {
-        Some(replies) if replies.len() > 1 => replies.remove(0),
-        Some(replies) => replies[0].clone(),
-        None => Reply::json(if recorded.method == "POST" { 201 } else { 404 }, json!({})),
+    let listing = recorded.method == "PROPFIND";
+    let (reply, manner) = {
+        let mut script = script.lock().unwrap();
+        let key = (recorded.method.clone(), recorded.path.clone());
+        let reply = match script.replies.get_mut(&key) {
+            Some(replies) if replies.len() > 1 => replies.remove(0),
+            Some(replies) => replies[0].clone(),
+            None => Reply::json(if recorded.method == "POST" { 201 } else { 404 }, json!({})),
+        };
+        script.seen.push(recorded);
+        (reply, script.manners.get(&key).copied())
     };
-    script.seen.push(recorded);
+    if let Some(manner) = manner {
+        return misbehave(manner, if listing { 207 } else { 200 }).await;
+    }
     let mut response = HttpResponse::build(StatusCode::from_u16(reply.status).unwrap());
     for (name, value) in &reply.headers {
         response.insert_header((name.as_str(), value.as_str()));
     }
+    if reply
+        .headers
+        .iter()
+        .any(|(name, value)| name == "connection" && value == "close")
+    {
+        response.force_close();
+    }
     response.body(reply.body)
+}
+
+async fn misbehave(manner: Manner, status: u16) -> HttpResponse {
+    let (size, wait) = match manner {
+        Manner::Silent => return std::future::pending().await,
+        Manner::Drips => (1, Duration::from_millis(20)),
+        Manner::Floods => (64 << 10, Duration::ZERO),
+    };
+    let endless = stream::repeat(()).then(move |()| async move {
+        if !wait.is_zero() {
+            actix_web::rt::time::sleep(wait).await;
+        }
+        Ok::<_, std::io::Error>(web::Bytes::from(vec![b' '; size]))
+    });
+    HttpResponse::build(StatusCode::from_u16(status).unwrap()).streaming(endless)
 }
