@@ -112,6 +112,8 @@ reasons! {
     NeedsInvite "needs-invite" Peer;
     NeedsTokenExchange "needs-token-exchange" Peer;
     TheyRefuseUs "they-refuse-us" Peer;
+    /// They could not tell that a request was ours: a clock, an old copy of our key, a proxy that changes headers.
+    SignatureRejected "signature-rejected" Peer;
     TheyHaveNoSuchPerson "person-not-found" Peer;
     TheyCannotTakeThis "peer-unsupported" Peer;
     PeerBusy "busy" Peer;

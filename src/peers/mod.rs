@@ -515,7 +515,14 @@ pub(crate) fn busy(host: &Provider, retry_after: Option<Duration>) -> Error {
 pub fn refused_by(host: &Provider, status: u16, complaint: Option<String>, retry_after: Option<Duration>) -> Error {
     let said = complaint.map_or_else(|| format!("{status}"), |complaint| format!("{status} {complaint}"));
     match status {
-        401 | 403 => Error::new(
+        // Often for now only: they could not get our keys, or a clock was off.
+        401 => Error::new(
+            Reason::SignatureRejected,
+            format!(
+                "{host} could not verify our signature ({said}): a clock, an old copy of our key, or a proxy between."
+            ),
+        ),
+        403 => Error::new(
             Reason::TheyRefuseUs,
             format!("{host} refuses this server ({said}). Its admin can change that."),
         ),
@@ -544,6 +551,7 @@ pub fn worth_retrying(error: &Error) -> bool {
         Reason::NameNotFound
         | Reason::NoAnswer
         | Reason::TlsFailed
+        | Reason::SignatureRejected
         | Reason::PeerBusy
         | Reason::NotOcm
         | Reason::OcmDisabled => true,

@@ -13,16 +13,35 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+
+/// How long a directory may seem taken before it is.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A data directory that this process alone may use, until dropped.
 pub(super) struct DataDir {
     path: PathBuf,
     /// Locked; says which process did so. The engine has a lock of its own, but can't name the one who holds it.
     _lock: File,
+}
+
+/// A process that is just ending, or a child that was just forked from one, holds the lock a little longer than it
+/// needs it.
+fn try_for_a_moment(lock: &File) -> Result<(), TryLockError> {
+    let began = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 impl DataDir {
@@ -43,7 +62,7 @@ impl DataDir {
             .mode(0o600)
             .open(path.join("lock"))
             .map_err(unusable)?;
-        match lock.try_lock() {
+        match try_for_a_moment(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();

@@ -169,7 +169,7 @@ async fn inv_6_every_answer_of_the_inviter_has_its_reason_and_only_a_good_one_ma
         (400, identity(), Reason::InviteUnknown),
         (403, json!({ "message": "not you" }), Reason::TheyRefuseUs),
         (403, identity(), Reason::TheyRefuseUs),
-        (401, json!({}), Reason::TheyRefuseUs),
+        (401, json!({}), Reason::SignatureRejected),
         (503, json!({}), Reason::PeerBusy),
         (500, identity(), Reason::PeerBusy),
         (302, identity(), Reason::PeerBadAnswer),

@@ -225,7 +225,6 @@ async fn a_refusal_for_good_is_not_repeated_and_says_why() {
     let server = server_with_files(&["a.txt"]).await;
     for (status, body, code) in [
         (400, json!({ "message": "RECIPIENT_NOT_FOUND" }), "peer-bad-answer"),
-        (401, json!({}), "they-refuse-us"),
         (403, json!({ "message": "no\u{7}thanks" }), "they-refuse-us"),
         (404, json!({}), "share-gone"),
         (409, json!({}), "peer-bad-answer"),
@@ -251,6 +250,31 @@ async fn a_refusal_for_good_is_not_repeated_and_says_why() {
             "{message}"
         );
     }
+}
+
+/// What stands between may pass: our keys could not be fetched, or a clock was off for a moment.
+#[actix_web::test]
+async fn a_signature_that_was_not_accepted_is_made_anew_and_tried_again() {
+    let server = server_with_files(&["a.txt"]).await;
+    let rogue = Rogue::start().await;
+    rogue.replies(
+        "POST",
+        SHARES,
+        vec![Reply::json(401, json!({})), Reply::json(201, json!({}))],
+    );
+    let id = share(&server, "a.txt", &rogue).await;
+    server.deliver().await;
+    let row = sent(&server, &id).await;
+    assert_eq!(
+        (&row["state"], &row["last_error"]["code"]),
+        (&json!("pending"), &json!("signature-rejected"))
+    );
+    server.clock.step(seconds(100));
+    server.deliver().await;
+    assert!(!sent(&server, &id).await["announced"].is_null());
+    let seen = rogue.seen_at(SHARES);
+    assert_eq!(seen.len(), 2);
+    assert_ne!(seen[0].headers["signature"], seen[1].headers["signature"]);
 }
 
 #[actix_web::test]

@@ -286,7 +286,7 @@ async fn dia_10_when_the_secret_stands_in_for_a_token_and_when_never() {
         (Reply::json(501, json!({})), None),
         (Reply::json(500, json!({})), Some(Reason::PeerBusy)),
         (Reply::json(503, json!({})), Some(Reason::PeerBusy)),
-        (Reply::json(401, json!({})), Some(Reason::TheyRefuseUs)),
+        (Reply::json(401, json!({})), Some(Reason::SignatureRejected)),
         (Reply::json(403, json!({})), Some(Reason::TheyRefuseUs)),
         (Reply::json(400, json!({})), Some(Reason::PeerBadAnswer)),
         (Reply::json(302, json!({})), Some(Reason::PeerBadAnswer)),
