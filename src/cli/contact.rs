@@ -11,12 +11,14 @@ use crate::error::Result;
 pub enum Verb {
     /// Show the address book
     List {
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
     },
     /// Take somebody out of it; their server is not told
     Remove {
         address: String,
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
     },

@@ -15,7 +15,9 @@ pub enum Verb {
     Put {
         /// - is standard input
         local: PathBuf,
+        /// Where to, in the user's files; missing folders are made
         path: String,
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
     },
@@ -23,6 +25,7 @@ pub enum Verb {
     List {
         #[arg(default_value = "")]
         path: String,
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
     },
@@ -31,6 +34,7 @@ pub enum Verb {
         path: String,
         /// - is standard output
         local: PathBuf,
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
     },

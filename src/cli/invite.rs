@@ -12,6 +12,7 @@ use crate::error::Result;
 pub enum Verb {
     /// Make an invite to hand to somebody
     Create {
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
         /// How long it lasts: 1h, 7d
@@ -26,6 +27,7 @@ pub enum Verb {
     },
     /// Show invites
     List {
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
     },
@@ -34,6 +36,7 @@ pub enum Verb {
     /// Accept an invite: a code, a link, or the whole message it came in
     Accept {
         text: String,
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
     },

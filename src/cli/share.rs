@@ -13,10 +13,12 @@ use crate::error::Result;
 pub enum Verb {
     /// Share a file or folder
     Create {
+        /// What: a path in the user's files
         path: String,
         /// With whom: name@server
         #[arg(long, value_name = "ADDRESS")]
         to: String,
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
         /// They may change it too
@@ -34,30 +36,35 @@ pub enum Verb {
         /// What others have shared; also if nothing is said
         #[arg(long)]
         received: bool,
+        /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
     },
     /// Accept a share of somebody else
     Accept {
         id: String,
+        /// Whose it is; the id tells as well
         #[arg(long)]
         user: Option<String>,
     },
     /// Decline a share of somebody else
     Decline {
         id: String,
+        /// Whose it is; the id tells as well
         #[arg(long)]
         user: Option<String>,
     },
     /// Stop sharing; access ends at once
     Stop {
         id: String,
+        /// Whose it is; the id tells as well
         #[arg(long)]
         user: Option<String>,
     },
     /// Give an accepted share back
     Leave {
         id: String,
+        /// Whose it is; the id tells as well
         #[arg(long)]
         user: Option<String>,
     },

@@ -163,7 +163,7 @@ impl Store {
     /// too often; [`Reason::DiskFull`], [`Reason::DataDamaged`], [`Reason::StoreStopped`]: the change may or may not be
     /// there after a restart.
     pub async fn run<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>) -> Result<T> {
-        let answer = self.apply(work).await;
+        let answer = self.apply(work, true).await;
         self.engine.durable().await?;
         answer
     }
@@ -175,7 +175,7 @@ impl Store {
     ///
     /// As [`Store::run`].
     pub async fn run_early<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>) -> Result<T> {
-        self.apply(work).await
+        self.apply(work, false).await
     }
 
     /// Reads without waiting for anyone, for pages and lists. What it sees may be half a second older or newer than what
@@ -220,7 +220,7 @@ impl Store {
         self.engine.close()
     }
 
-    async fn apply<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>) -> Result<T> {
+    async fn apply<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>, durably: bool) -> Result<T> {
         let mut _turn = None;
         for tried in 0..TRIES {
             if tried == PATIENCE {
@@ -232,7 +232,7 @@ impl Store {
                 // A refusal is only as good as what it was based on: that must still be so, too.
                 txn.writes.clear();
             }
-            if self.engine.commit(&txn.seen, &txn.writes)? {
+            if self.engine.commit(txn.seen, txn.writes, durably).await? {
                 return answer;
             }
             tokio::task::yield_now().await;

@@ -36,6 +36,7 @@ use std::time::Instant;
 
 use ::sled::Batch;
 use ::sled::Db;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use super::Options;
@@ -94,9 +95,22 @@ struct Progress {
 /// What the committer is to do.
 #[derive(Default)]
 struct Orders {
+    /// Work that is to be compared and applied.
+    waiting: Vec<Waiting>,
     /// Somebody waits for this change.
     wanted: u64,
     closing: bool,
+    /// The committer has gone: nobody would take what is put in line now.
+    over: bool,
+}
+
+/// One piece of work in line.
+struct Waiting {
+    seen: Seen,
+    writes: Writes,
+    /// Whether whoever did it waits until it is on disk.
+    durably: bool,
+    answer: oneshot::Sender<Result<bool>>,
 }
 
 impl Engine {
@@ -156,37 +170,34 @@ impl Engine {
         self.shared.guarded(|db| scan(db, start, end, limit))
     }
 
-    /// Applies all of `writes` if all of `seen` is still so, and says whether. Not on disk yet, see [`Engine::durable`].
-    pub(super) fn commit(&self, seen: &Seen, writes: &Writes) -> Result<bool> {
+    /// Applies all of `writes` if all of `seen` is still so, and says whether. Not on disk yet, see [`Engine::durable`];
+    /// `durably` says that it will be asked for.
+    ///
+    /// Those who come together are applied together: sled begins a new write to disk with each batch.
+    pub(super) async fn commit(&self, seen: Seen, writes: Writes, durably: bool) -> Result<bool> {
         let shared = &self.shared;
-        let _gate = lock(&shared.gate);
-        if !shared.guarded(|db| still_so(db, seen))? {
-            return Ok(false);
-        }
         if writes.is_empty() {
-            return Ok(true);
+            let _gate = lock(&shared.gate);
+            return shared.guarded(|db| still_so(db, &Writes::new(), &seen));
         }
-        if let Some(cause) = shared.stopped.get() {
-            return Err(refusal(cause));
-        }
-        if lock(&shared.orders).closing {
-            return Err(closed());
-        }
-        let change = shared.applied.load(SeqCst) + 1;
-        let mut batch = Batch::default();
-        batch.insert(start::CHANGES_KEY, change.to_string().as_bytes());
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key.as_str(), value.as_slice()),
-                None => batch.remove(key.as_str()),
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut orders = lock(&shared.orders);
+            if let Some(cause) = shared.stopped.get() {
+                return Err(refusal(cause));
             }
+            if orders.closing || orders.over {
+                return Err(closed());
+            }
+            orders.waiting.push(Waiting {
+                seen,
+                writes,
+                durably,
+                answer,
+            });
+            shared.bell.notify_one();
         }
-        shared.guarded(|db| db.apply_batch(batch))?;
-        shared.applied.store(change, SeqCst);
-        // The committer waits without a deadline while there is nothing to do.
-        let _orders = lock(&shared.orders);
-        shared.bell.notify_one();
-        Ok(true)
+        answered.await.unwrap_or_else(|_| Err(shared.refusal()))
     }
 
     /// Returns once everything that is applied now is on disk.
@@ -268,7 +279,15 @@ impl Drop for Engine {
 
 impl Shared {
     fn keep_committing(&self) {
-        while self.wait_for_orders() {
+        let mut unsynced_since = None;
+        while let Some(waiting) = self.wait_for_orders(&mut unsynced_since) {
+            let nobody_waits = !waiting.is_empty() && !waiting.iter().any(|work| work.durably);
+            self.apply(waiting);
+            let since = *unsynced_since.get_or_insert_with(Instant::now);
+            if nobody_waits && since.elapsed() < EARLY {
+                continue;
+            }
+            unsynced_since = None;
             let target = self.applied.load(SeqCst);
             *lock(&self.flush_began) = Some(Instant::now());
             let flushed = self.flush(target);
@@ -278,29 +297,86 @@ impl Shared {
             }
             self.progress.send_modify(|progress| progress.durable = target);
         }
+        {
+            let mut orders = lock(&self.orders);
+            orders.over = true;
+            // Whoever is in line hears that nobody comes.
+            orders.waiting.clear();
+        }
         self.progress.send_modify(|progress| progress.over = true);
     }
 
-    /// Returns when there is something to flush; false if there never will be.
-    fn wait_for_orders(&self) -> bool {
+    /// Compares and applies what is in line, in its order and as one batch; each sees those before it.
+    fn apply(&self, waiting: Vec<Waiting>) {
+        if waiting.is_empty() {
+            return;
+        }
+        let _gate = lock(&self.gate);
+        let mut merged = Writes::new();
+        let mut answers = Vec::new();
+        for work in waiting {
+            let admitted = self.guarded(|db| still_so(db, &merged, &work.seen));
+            if let Ok(true) = admitted {
+                merged.extend(work.writes);
+            }
+            answers.push((work.answer, admitted));
+        }
+        let applied = if merged.is_empty() {
+            Ok(())
+        } else {
+            self.apply_batch(merged)
+        };
+        // Only now: whoever has to try again must find what it lost to.
+        for (answer, admitted) in answers {
+            let outcome = match (&applied, admitted) {
+                (Err(error), Ok(true)) => Err(error.clone()),
+                (_, admitted) => admitted,
+            };
+            // Whoever has gone away in the meantime needs no answer.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    fn apply_batch(&self, writes: Writes) -> Result<()> {
+        let change = self.applied.load(SeqCst) + 1;
+        let mut batch = Batch::default();
+        batch.insert(start::CHANGES_KEY, change.to_string().as_bytes());
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(key.as_str(), value),
+                None => batch.remove(key.as_str()),
+            }
+        }
+        self.guarded(|db| db.apply_batch(batch))?;
+        self.applied.store(change, SeqCst);
+        Ok(())
+    }
+
+    /// Returns when there is something to apply or, with nothing in line, something to flush; none if there never will be.
+    fn wait_for_orders(&self, unsynced_since: &mut Option<Instant>) -> Option<Vec<Waiting>> {
         let durable = self.progress.borrow().durable;
         let mut orders = lock(&self.orders);
-        let mut early_since = None;
         loop {
             let pending = self.applied.load(SeqCst) > durable;
-            if orders.closing || self.stopped.get().is_some() {
-                return pending && self.stopped.get().is_none();
+            if self.stopped.get().is_some() {
+                return None;
             }
-            if pending && orders.wanted > durable {
-                return true;
+            if !orders.waiting.is_empty() {
+                return Some(std::mem::take(&mut orders.waiting));
+            }
+            if pending && (orders.closing || orders.wanted > durable) {
+                return Some(Vec::new());
+            }
+            if orders.closing {
+                return None;
             }
             if !pending {
                 orders = self.bell.wait(orders).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let waited = early_since.get_or_insert_with(Instant::now).elapsed();
+            let waited = unsynced_since.get_or_insert_with(Instant::now).elapsed();
             let Some(left) = EARLY.checked_sub(waited) else {
-                return true;
+                return Some(Vec::new());
             };
             orders = self
                 .bell
@@ -384,14 +460,21 @@ fn scan(db: &Db, start: &str, end: &str, limit: usize) -> ::sled::Result<Vec<Ent
         .collect()
 }
 
-fn still_so(db: &Db, seen: &Seen) -> ::sled::Result<bool> {
+/// Whether all that was seen is so, with what is about to be written already there.
+fn still_so(db: &Db, coming: &Writes, seen: &Seen) -> ::sled::Result<bool> {
     for (key, value) in &seen.values {
-        if db.get(key)?.as_deref() != value.as_deref() {
+        let same = match coming.get(key) {
+            Some(written) => written == value,
+            None => db.get(key)?.as_deref() == value.as_deref(),
+        };
+        if !same {
             return Ok(false);
         }
     }
     for range in &seen.ranges {
-        if scan(db, &range.start, &range.end, range.limit)? != range.entries {
+        // What is coming into a range changes it, or may do so: whoever saw it looks again.
+        let touched = range.start < range.end && coming.range(range.start.clone()..range.end.clone()).next().is_some();
+        if touched || scan(db, &range.start, &range.end, range.limit)? != range.entries {
             return Ok(false);
         }
     }
