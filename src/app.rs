@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -195,6 +196,14 @@ fn make_room(socket: &Path) -> Result<()> {
     if UnixStream::connect(socket).is_ok() {
         return Err(wrong_socket(socket, "another server answers there"));
     }
+    // Whatever else may stand there is somebody's, and this was a slip of the pen.
+    let is_other = std::fs::symlink_metadata(socket).is_ok_and(|there| !there.file_type().is_socket());
+    if is_other {
+        return Err(wrong_socket(
+            socket,
+            "there is a file that is no socket; it is left alone",
+        ));
+    }
     match std::fs::remove_file(socket) {
         Ok(()) => Ok(()),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -218,11 +227,12 @@ async fn watch(server: actix_web::dev::Server) {
 async fn keep_house(site: Site) {
     loop {
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;
-        if let Err(error) = site.peers.forget_old_signatures().await {
-            tracing::warn!(
-                causes = error.causes(),
-                "Old signatures could not be forgotten: {error}"
-            );
+        let done = async {
+            site.peers.forget_old_signatures().await?;
+            site.users.forget_old_sessions(site.clock.now()).await
+        };
+        if let Err(error) = done.await {
+            tracing::warn!(causes = error.causes(), "What is over could not be forgotten: {error}");
         }
     }
 }

@@ -271,7 +271,10 @@ impl Config {
         if !overrides.is_empty() {
             config = overlay(&text, &overrides)?;
         }
-        config.check().map_err(|error| refuse(format!("{origin}: {error}")))?;
+        config.check().map_err(|error| {
+            let line = line_of(&text, error.field().unwrap_or_default());
+            refuse(format!("{origin}{line}: {error}"))
+        })?;
         Ok(config.settle(found.as_deref()))
     }
 
@@ -301,6 +304,15 @@ impl Config {
         }
         if self.shares.delivery_retry.is_empty() {
             return Err(Error::invalid("shares.delivery_retry", "At least one wait is needed."));
+        }
+        let said = Server::default();
+        if self.server.public_url == said.public_url
+            && !self.server.listen.0.iter().any(|address| address.port() == 8080)
+        {
+            return Err(Error::invalid(
+                "server.public_url",
+                "This must be said when server.listen is: it is the address that people and peers see.",
+            ));
         }
         if self.server.listen.0.is_empty() {
             return Err(Error::invalid("server.listen", "At least one address is needed."));
@@ -335,6 +347,22 @@ impl Config {
             chosen => chosen,
         }
     }
+}
+
+/// `:7` for the line that sets `section.key`; nothing where no line does.
+fn line_of(text: &str, field: &str) -> String {
+    let (section, key) = field.split_once('.').unwrap_or_default();
+    let mut within = "";
+    for (number, line) in text.lines().map(str::trim).enumerate() {
+        if let Some(header) = line.strip_prefix('[') {
+            within = header.trim_end_matches(']');
+        }
+        let named = line.split_once('=').map(|(name, _)| name.trim());
+        if within == section && named == Some(key) {
+            return format!(":{}", number + 1);
+        }
+    }
+    String::new()
 }
 
 fn refuse(message: String) -> Error {
@@ -626,6 +654,14 @@ mod tests {
             "tls.mode",
         );
         check("[shares]\ndelivery_retry = []", "shares.delivery_retry");
+    }
+
+    #[test]
+    fn a_setting_is_found_by_its_section() {
+        let text = "[log]\nmode = 1\n[tls]\n mode = \"off\"\n";
+        assert_eq!(line_of(text, "tls.mode"), ":4");
+        assert_eq!(line_of(text, "tls.cert_file"), "");
+        assert_eq!(line_of(text, ""), "");
     }
 
     #[test]

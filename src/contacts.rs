@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::ocm::address::OcmAddress;
 use crate::ocm::address::Provider;
-use crate::store::Index;
 use crate::store::Key;
 use crate::store::Listing;
 use crate::store::Page;
@@ -41,18 +40,41 @@ impl Record for Contact {
     fn key(&self) -> Key {
         key(&self.user, &self.address)
     }
-
-    fn index(&self) -> Vec<Index> {
-        vec![Index::new("provider", [self.address.provider.to_string()])]
-    }
 }
 
 fn key(user: &str, address: &OcmAddress) -> Key {
     Key::of([user, &address.to_string()])
 }
 
+/// That a user of ours has traded an invite with somebody at a server: what lets it in under the mode `invite`. It stays
+/// when the contact is removed, so that what is shared already goes on until someone ends it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Admission {
+    pub provider: Provider,
+    /// The first of our users who did.
+    pub user: String,
+    pub since: Timestamp,
+}
+
+impl Record for Admission {
+    const KIND: &'static str = "admission";
+
+    fn key(&self) -> Key {
+        Key::of([self.provider.to_string()])
+    }
+}
+
 /// Adds a contact, or takes over a newer name and mail address of one that is there.
 pub async fn add(txn: &mut Txn, contact: &Contact) -> Result<()> {
+    let provider = &contact.address.provider;
+    if admission(txn, provider).await?.is_none() {
+        txn.put(&Admission {
+            provider: provider.clone(),
+            user: contact.user.clone(),
+            since: contact.since,
+        })
+        .await?;
+    }
     let known = txn.get::<Contact>(contact.key()).await?;
     txn.put(&Contact {
         since: known.map_or(contact.since, |known| known.since),
@@ -80,7 +102,7 @@ pub async fn remove(txn: &mut Txn, user: &str, address: &OcmAddress) -> Result<C
         .ok_or_else(|| Error::not_found("There is no such contact.").in_field("address"))
 }
 
-/// Any contact that a user of ours has at this server: what admits it in the mode `invite`.
-pub async fn any_at(txn: &mut Txn, provider: &Provider) -> Result<Option<Contact>> {
-    txn.find_one::<Contact>("provider", [provider.to_string()]).await
+/// Whether, and through whom, a server was let in by an invite.
+pub async fn admission(txn: &mut Txn, provider: &Provider) -> Result<Option<Admission>> {
+    txn.get::<Admission>([provider.to_string()]).await
 }

@@ -1,11 +1,13 @@
 //! The worker that takes what is due out of the outbox, sends it, and notes on its share how that went.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 
 use crate::client::Client;
 use crate::client::MAX_ANSWER;
@@ -32,9 +34,19 @@ use crate::store::Store;
 
 /// How many deliveries are looked at in one round, and how many peers are written to at once.
 const ROUND: usize = 200;
-const PEERS_AT_ONCE: usize = 8;
+const PEERS_AT_ONCE: usize = 32;
+/// How many deliveries one peer gets before the queue is looked at again.
+const IN_ONE_TURN: usize = 10;
 /// How often the queue is looked at without a nudge.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+fn stands_still(error: &Error) {
+    tracing::error!(
+        code = error.reason().code(),
+        causes = error.causes(),
+        "The outbox stands still: {error}"
+    );
+}
 
 /// Brings deliveries to their peers.
 #[derive(Clone)]
@@ -69,30 +81,40 @@ impl Courier {
         }
     }
 
-    /// Works until the task is dropped.
+    /// Works until the task is dropped. Each peer is written to by itself: one that does not answer holds up no other.
     pub async fn work(&self) {
+        let mut busy = HashSet::new();
+        let mut under_way = FuturesUnordered::new();
         loop {
-            if let Err(error) = self.run_due().await {
-                tracing::error!(
-                    code = error.reason().code(),
-                    causes = error.causes(),
-                    "The outbox stands still: {error}"
-                );
+            match self.due_by_peer().await {
+                Ok(due) => {
+                    for (peer, mut deliveries) in due {
+                        if under_way.len() < PEERS_AT_ONCE && busy.insert(peer.clone()) {
+                            deliveries.truncate(IN_ONE_TURN);
+                            under_way.push(async { (peer, self.deliver_to_one_peer(deliveries).await) });
+                        }
+                    }
+                }
+                Err(error) => stands_still(&error),
             }
-            // Both, since a nudge may come while a round is under way.
-            let _ = tokio::time::timeout(LOOK_EVERY, self.outbox.nudged()).await;
+            tokio::select! {
+                Some((peer, outcome)) = under_way.next(), if !under_way.is_empty() => {
+                    busy.remove(&peer);
+                    if let Err(error) = outcome {
+                        stands_still(&error);
+                        tokio::time::sleep(LOOK_EVERY).await;
+                    }
+                }
+                () = self.outbox.nudged() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
         }
     }
 
     /// Tries everything that is due now, each once; gives how many that were. Peers are written to side by side, one
     /// peer's deliveries in their order.
     pub async fn run_due(&self) -> Result<usize> {
-        let now = self.clock.now();
-        let mut by_peer: BTreeMap<Provider, Vec<Delivery>> = BTreeMap::new();
-        for delivery in self.outbox.due(now, ROUND).await? {
-            by_peer.entry(delivery.to.clone()).or_default().push(delivery);
-        }
-        let tries: Vec<Result<usize>> = stream::iter(by_peer.into_values())
+        let tries: Vec<Result<usize>> = stream::iter(self.due_by_peer().await?.into_values())
             .map(|deliveries| self.deliver_to_one_peer(deliveries))
             .buffer_unordered(PEERS_AT_ONCE)
             .collect()
@@ -112,6 +134,14 @@ impl Courier {
                 outbox::drop(txn, id).await
             })
             .await
+    }
+
+    async fn due_by_peer(&self) -> Result<BTreeMap<Provider, Vec<Delivery>>> {
+        let mut by_peer: BTreeMap<Provider, Vec<Delivery>> = BTreeMap::new();
+        for delivery in self.outbox.due(self.clock.now(), ROUND).await? {
+            by_peer.entry(delivery.to.clone()).or_default().push(delivery);
+        }
+        Ok(by_peer)
     }
 
     async fn deliver_to_one_peer(&self, deliveries: Vec<Delivery>) -> Result<usize> {

@@ -109,7 +109,7 @@ impl Record for KeptSession {
     }
 
     fn index(&self) -> Vec<Index> {
-        vec![Index::new("user", [&self.user])]
+        vec![Index::new("user", [&self.user]), Index::new("seen", self.seen)]
     }
 }
 
@@ -220,8 +220,12 @@ impl Users {
     pub async fn sign_in(&self, name: &str, password: Secret, from: &str, now: Timestamp) -> Result<Secret> {
         let name = name.trim().to_lowercase();
         let tried = (name.clone(), from.to_owned());
-        let failures = self.failures.get(&tried).unwrap_or(0);
-        if failures >= TRIES {
+        // Counted before the password is looked at, or many at once would count as one (T-74).
+        let tries = self
+            .failures
+            .entry(tried.clone())
+            .and_upsert_with(|before| before.map_or(1, |b| b.into_value() + 1));
+        if tries.into_value() > TRIES {
             return Err(Error::new(
                 Reason::Busy,
                 "Too many wrong passwords. Try again in fifteen minutes.",
@@ -234,9 +238,9 @@ impl Users {
             .map_or_else(|| Secret::new(UNKNOWN_USER), |user| user.password.clone());
         let fits = self.verify(password, hash).await?;
         let Some(user) = user.filter(|_| fits) else {
-            self.failures.insert(tried, failures + 1);
             return Err(Error::new(Reason::WrongPassword, "This name and password do not fit."));
         };
+        self.failures.invalidate(&tried);
         self.open_session(&user.name, now).await
     }
 
@@ -317,6 +321,26 @@ impl Users {
             .await
     }
 
+    /// Forgets the sessions that have been idle for too long to open anything.
+    pub async fn forget_old_sessions(&self, now: Timestamp) -> Result<()> {
+        let idle_since = now.minus(self.settings.session_idle.0);
+        loop {
+            let gone = self
+                .store
+                .run(async |txn| {
+                    let old = txn.find_until::<KeptSession>("seen", idle_since, 500).await?;
+                    for kept in &old {
+                        txn.delete::<KeptSession>(kept.key()).await?;
+                    }
+                    Ok(old.len())
+                })
+                .await?;
+            if gone < 500 {
+                return Ok(());
+            }
+        }
+    }
+
     pub async fn find(&self, name: &str) -> Result<Option<User>> {
         let name = name.to_lowercase();
         self.store
@@ -357,10 +381,10 @@ impl Users {
             given => given.to_owned(),
         };
         for (field, text) in [("display_name", &display_name), ("mail", &new.mail)] {
-            if text.chars().count() > 64 || text.chars().any(char::is_control) {
+            if text.chars().count() > 254 || text.chars().any(char::is_control) {
                 return Err(Error::invalid(
                     field,
-                    "At most 64 characters, and no control characters.",
+                    "At most 254 characters, and no control characters.",
                 ));
             }
         }
@@ -379,7 +403,7 @@ impl Users {
         if password.expose().chars().count() < least || password.expose().len() > MAX_PASSWORD {
             return Err(Error::invalid(
                 "password",
-                format!("A password has at least {least} characters."),
+                format!("A password has at least {least} characters, and at most {MAX_PASSWORD} bytes."),
             ));
         }
         self.hashing(move || {

@@ -84,15 +84,19 @@ pub enum Call {
         received: bool,
     },
     ShareAccept {
+        user: Option<String>,
         id: String,
     },
     ShareDecline {
+        user: Option<String>,
         id: String,
     },
     ShareStop {
+        user: Option<String>,
         id: String,
     },
     ShareLeave {
+        user: Option<String>,
         id: String,
     },
     ShareLs {
@@ -130,6 +134,16 @@ pub enum Call {
     QueueDrop {
         id: String,
     },
+}
+
+impl Call {
+    /// Whether it can only be done by a server that others can ask in turn.
+    pub fn asks_another_server(&self) -> bool {
+        matches!(
+            self,
+            Self::InviteAccept { .. } | Self::ShareLs { .. } | Self::ShareGet { .. } | Self::SharePut { .. }
+        )
+    }
 }
 
 /// What came of it.
@@ -178,10 +192,10 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         } => shares::create(site, user, &path, &to, write, until).await?,
         Call::ShareList { user, received: false } => shares::sent(site, user).await?,
         Call::ShareList { user, received: true } => shares::received(site, user).await?,
-        Call::ShareAccept { id } => shares::accept(site, &id).await?,
-        Call::ShareDecline { id } => shares::decline(site, &id).await?,
-        Call::ShareStop { id } => shares::stop(site, &id).await?,
-        Call::ShareLeave { id } => shares::leave(site, &id).await?,
+        Call::ShareAccept { user, id } => shares::accept(site, user, &id).await?,
+        Call::ShareDecline { user, id } => shares::decline(site, user, &id).await?,
+        Call::ShareStop { user, id } => shares::stop(site, user, &id).await?,
+        Call::ShareLeave { user, id } => shares::leave(site, user, &id).await?,
         Call::ShareLs { id, path } => shares::ls(site, &id, &path).await?,
         Call::ShareGet { id, path } => return shares::get(site, &id, &path).await.map(Answer::Content),
         Call::SharePut { id, path } => shares::put(site, &id, &path, content).await?,

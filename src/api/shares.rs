@@ -86,31 +86,32 @@ fn received_row(site: &Site, share: ReceivedShare) -> Value {
     })
 }
 
-pub async fn accept(site: &Site, id: &str) -> Result<Value> {
-    let user = receiver(site, id).await?.user;
+pub async fn accept(site: &Site, user: Option<String>, id: &str) -> Result<Value> {
+    let user = whose(user, receiver(site, id).await?.user)?;
     let share = site.shares.accept(&user, id, site.clock.now()).await?;
     Ok(received_row(site, share))
 }
 
-pub async fn decline(site: &Site, id: &str) -> Result<Value> {
-    let user = receiver(site, id).await?.user;
+pub async fn decline(site: &Site, user: Option<String>, id: &str) -> Result<Value> {
+    let user = whose(user, receiver(site, id).await?.user)?;
     let share = site.shares.decline(&user, id, site.clock.now()).await?;
     Ok(received_row(site, share))
 }
 
-pub async fn leave(site: &Site, id: &str) -> Result<Value> {
-    let user = receiver(site, id).await?.user;
+pub async fn leave(site: &Site, user: Option<String>, id: &str) -> Result<Value> {
+    let user = whose(user, receiver(site, id).await?.user)?;
     let share = site.shares.leave(&user, id, site.clock.now()).await?;
     Ok(received_row(site, share))
 }
 
-pub async fn stop(site: &Site, id: &str) -> Result<Value> {
+pub async fn stop(site: &Site, user: Option<String>, id: &str) -> Result<Value> {
     let share = site
         .store
         .read(async |txn| txn.get::<SentShare>([id]).await)
         .await?
         .ok_or_else(unknown)?;
-    let share = site.shares.stop(&share.user, id, site.clock.now()).await?;
+    let user = whose(user, share.user)?;
+    let share = site.shares.stop(&user, id, site.clock.now()).await?;
     Ok(sent_row(site, share))
 }
 
@@ -145,6 +146,14 @@ async fn receiver(site: &Site, id: &str) -> Result<ReceivedShare> {
         .read(async |txn| txn.get::<ReceivedShare>([id]).await)
         .await?
         .ok_or_else(unknown)
+}
+
+/// Whose share it is; somebody else's is as good as none to the user who was named.
+fn whose(named: Option<String>, owner: String) -> Result<String> {
+    match named {
+        Some(name) if name.to_lowercase() != owner => Err(unknown()),
+        _ => Ok(owner),
+    }
 }
 
 fn unknown() -> Error {

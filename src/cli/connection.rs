@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::random;
 use crate::site::Site;
 use crate::site::World;
 
@@ -51,8 +52,18 @@ async fn over_socket(server: &AdminClient, request: &Request, content: ByteStrea
     Err(error_of(&value))
 }
 
-/// No server runs: this process is the server for as long as the call takes, and tries to deliver what it leads to.
+/// No server runs: this process has the data for as long as the call takes. What it leads to is delivered by the next
+/// server that runs, which is also there to be asked for its key.
 async fn without_server(config: Config, request: Request, content: ByteStream) -> Result<Option<Value>> {
+    if request.call.asks_another_server() {
+        return Err(Error::new(
+            Reason::ServerUnreachable,
+            format!(
+                "No server runs at {}: start it first. The other server will ask it for its key.",
+                config.server.admin_socket.display()
+            ),
+        ));
+    }
     let socket = config.server.admin_socket.clone();
     let site = Site::open(config, World::default())
         .await
@@ -70,7 +81,6 @@ async fn without_server(config: Config, request: Request, content: ByteStream) -
     let outcome = async {
         let answer = api::carry_out(&site, request.call, content).await?;
         let answer = finish(answer, request.download.as_deref()).await?;
-        site.courier.run_due().await?;
         Ok(answer)
     }
     .await;
@@ -96,6 +106,10 @@ async fn read(file: &Path) -> Result<ByteStream> {
     let opened = tokio::fs::File::open(file)
         .await
         .map_err(|cause| Error::invalid("file", format!("{}: {cause}", file.display())))?;
+    if opened.metadata().await.is_ok_and(|there| there.is_dir()) {
+        let why = format!("{}: is a folder; put its files one by one", file.display());
+        return Err(Error::invalid("file", why));
+    }
     Ok(Box::pin(
         ReaderStream::new(opened).map(|chunk| chunk.map_err(Error::from)),
     ))
@@ -111,11 +125,17 @@ async fn write(target: &Path, mut content: ByteStream) -> Result<()> {
         return Ok(stdout.flush().await?);
     }
     let wrong = |cause: std::io::Error| Error::invalid("dest", format!("{}: {cause}", target.display()));
+    if target.is_dir() {
+        return Err(Error::invalid(
+            "dest",
+            format!("{}: is a folder; name the file", target.display()),
+        ));
+    }
     let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
+    name.push(format!(".{}.part", random::number()));
     let partial: PathBuf = target.with_file_name(name);
     let outcome = async {
-        let mut file = tokio::fs::File::create(&partial).await.map_err(wrong)?;
+        let mut file = tokio::fs::File::create_new(&partial).await.map_err(wrong)?;
         while let Some(chunk) = content.next().await {
             file.write_all(&chunk?).await.map_err(wrong)?;
         }

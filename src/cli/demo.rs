@@ -302,7 +302,12 @@ impl Story {
         };
         let sent = text(&self.ada.call(call).await?, "id");
         let received = text(&self.bob.share_in_state(true, &sent, "pending").await?, "id");
-        self.bob.call(Call::ShareAccept { id: received.clone() }).await?;
+        self.bob
+            .call(Call::ShareAccept {
+                user: None,
+                id: received.clone(),
+            })
+            .await?;
         self.ada.share_in_state(false, &sent, "accepted").await?;
         Ok((sent, received))
     }
@@ -336,7 +341,7 @@ impl Story {
             format!("writing gave {refused:?}")
         })?;
         self.done("Bob may not write into it.");
-        self.ada.call(Call::ShareStop { id: sent }).await?;
+        self.ada.call(Call::ShareStop { user: None, id: sent }).await?;
         let refused = self
             .bob
             .read(&received, "Note G.txt")
@@ -372,7 +377,12 @@ impl Story {
         std::io::Read::read_to_string(&mut file, &mut content)?;
         expect(content.ends_with("Oil\n"), || content.clone())?;
         self.done("Ada shares a single file for writing; Bob changes it, and Ada sees the change.");
-        self.bob.call(Call::ShareLeave { id: received }).await?;
+        self.bob
+            .call(Call::ShareLeave {
+                user: None,
+                id: received,
+            })
+            .await?;
         self.ada.share_in_state(false, &sent, "left").await?;
         self.done("Bob gives the share back, and Ada's server knows.");
         Ok(())

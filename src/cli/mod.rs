@@ -14,6 +14,7 @@ mod user;
 
 use std::io::IsTerminal;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ use tracing_subscriber::EnvFilter;
 use crate::api::Call;
 use crate::config::Config;
 use crate::config::LogFormat;
+use crate::config::SEARCHED;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
@@ -132,6 +134,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let json = arguments.global.json;
     let outcome = Config::load(arguments.global.config.as_deref()).and_then(|config| {
         let served = matches!(arguments.command, Command::Serve);
+        if !served && !matches!(arguments.command, Command::Demo { .. }) {
+            there_is_a_server(arguments.global.config.is_some(), &config)?;
+        }
         start_log(&config, served);
         actix_web::rt::System::new().block_on(execute(arguments, config))
     });
@@ -142,6 +147,23 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// A command in the wrong directory must not begin a new installation there.
+fn there_is_a_server(named: bool, config: &Config) -> Result<()> {
+    let configured = named || SEARCHED.iter().any(|file| Path::new(file).is_file());
+    let data = &config.server.data_dir;
+    if configured || data.exists() || std::env::var_os("OCM_SERVER_DATA_DIR").is_some() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Reason::ConfigInvalid,
+        format!(
+            "There is no server here: neither {} nor data in {}. Say --config FILE.",
+            SEARCHED.join(" nor "),
+            data.display()
+        ),
+    ))
 }
 
 async fn execute(arguments: Arguments, config: Config) -> Result<()> {

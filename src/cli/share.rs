@@ -132,10 +132,10 @@ impl Verb {
                     "Nothing is shared with you.",
                 )
             }),
-            Self::Accept { id, .. } => Request::new(Call::ShareAccept { id }, state),
-            Self::Decline { id, .. } => Request::new(Call::ShareDecline { id }, state),
-            Self::Stop { id, .. } => Request::new(Call::ShareStop { id }, state),
-            Self::Leave { id, .. } => Request::new(Call::ShareLeave { id }, state),
+            Self::Accept { id, user } => Request::new(Call::ShareAccept { user, id }, state),
+            Self::Decline { id, user } => Request::new(Call::ShareDecline { user, id }, state),
+            Self::Stop { id, user } => Request::new(Call::ShareStop { user, id }, state),
+            Self::Leave { id, user } => Request::new(Call::ShareLeave { user, id }, state),
             Self::Ls { what } => {
                 let (id, path) = split(&what);
                 Request::new(Call::ShareLs { id, path }, |entries| {

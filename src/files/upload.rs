@@ -23,6 +23,8 @@ use super::disk;
 
 /// How many bytes are collected before a thread is asked to write them.
 const BATCH: usize = 256 * 1024;
+/// How many bytes of a disk uploads leave free.
+const RESERVE: u64 = 64 << 20;
 
 /// New content for a file, begun by [`Tree::write`](super::Tree::write). Dropped unfinished, it leaves nothing behind and
 /// the old file as it was (T-67).
@@ -101,6 +103,10 @@ impl Upload {
         // The file goes along and comes back: if this future is dropped, it is cleaned up where it is.
         self.open = Some(
             blocking(move || {
+                // What is left is for the store: people's files must not stop the server (T-66).
+                if disk::free(open.hidden.folder())? < RESERVE + batch.len() as u64 {
+                    return Err(Error::new(Reason::DiskFull, "This server has no room for this."));
+                }
                 open.file.write_all(&batch)?;
                 Ok(open)
             })

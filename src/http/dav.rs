@@ -39,8 +39,13 @@ pub async fn share(
 async fn mount(site: &Site, request: &HttpRequest, id: &str) -> Result<Mount> {
     let credential = credential(request)?;
     let share = site.shares.open(&credential, id, site.clock.now()).await?;
+    let tree = site.homes.of(&share.user).await?;
+    // A folder that came into the place of a shared file is not what was shared, nor the other way round.
+    if tree.stat(&share.path).await?.is_folder() != share.folder {
+        return Err(Error::not_found("There is no such file."));
+    }
     Ok(Mount {
-        tree: site.homes.of(&share.user).await?,
+        tree,
         href: format!("{WEBDAV_PATH}{}", share.id),
         rights: Rights {
             read: share.permissions.read,

@@ -3,6 +3,7 @@
 pub mod trust;
 
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::Federation;
+use crate::contacts;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
@@ -47,6 +49,8 @@ const KNOWN_PEERS: u64 = 2_000;
 const SIGNED_LATELY: u64 = 10_000;
 /// An unknown `kid` makes us look again, but not more often than this (T-21).
 const REFETCH_KEYS: Duration = Duration::from_secs(30);
+/// How many servers that we have never dealt with are looked up in a minute because somebody says to be one (T-01, T-10).
+const STRANGERS_A_MINUTE: u32 = 120;
 /// How long a stranger can't have a server called again that failed just now (T-01).
 const SPARE_FAILED: Duration = Duration::from_secs(10);
 /// A signature is remembered at least as long as it could be presented again.
@@ -123,6 +127,8 @@ pub struct Peers {
     settings: Federation,
     /// One lock for each peer: of many who want to know the same, one asks.
     slots: Cache<Provider, Arc<Mutex<Slot>>>,
+    /// Since when, and how many strangers were looked up since.
+    strangers: Arc<std::sync::Mutex<(Timestamp, u32)>>,
     /// When what was last signed, for as long as it may be presented again.
     signed: Cache<[u8; 32], Timestamp>,
 }
@@ -137,6 +143,7 @@ impl Peers {
             own: config.server.public_url.provider().clone(),
             settings: config.federation.clone(),
             slots: Cache::new(KNOWN_PEERS),
+            strangers: Arc::default(),
             signed: Cache::builder()
                 .max_capacity(SIGNED_LATELY)
                 .time_to_live(REPLAY_MARGIN)
@@ -207,14 +214,42 @@ impl Peers {
     /// As [`Self::discover`], on the word of a stranger: a server that failed a moment ago is left alone, so that nobody
     /// can have it called over and over in its own name (T-01, T-21).
     async fn discover_for_stranger(&self, host: &Provider, purpose: Purpose) -> Result<Arc<Discovery>> {
-        self.permit(host, purpose).await?;
+        let decision = self.permit(host, purpose).await?;
         let now = self.clock.now();
         let slot = self.slot(host);
         let mut slot = slot.lock().await;
         slot.spare(now)?;
+        if slot.discovery.is_none() {
+            self.spare_strangers(&decision, now).await?;
+        }
         let found = self.discovery_in(&mut slot, host).await;
         slot.note(&found, now);
         found
+    }
+
+    /// Passes for a server that we know in some way, and for so many others in a minute: whoever makes up names must not
+    /// have us call them all.
+    async fn spare_strangers(&self, decision: &Decision, now: Timestamp) -> Result<()> {
+        let host = &decision.host;
+        let met = async |txn: &mut Txn| {
+            Ok(txn.get::<Peer>([host.to_string()]).await?.is_some() || contacts::admission(txn, host).await?.is_some())
+        };
+        if decision.by_rule || self.store.read(met).await? {
+            return Ok(());
+        }
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= strangers.0.plus(Duration::from_secs(60)) {
+            *strangers = (now, 0);
+        }
+        strangers.1 += 1;
+        if strangers.1 > STRANGERS_A_MINUTE {
+            return Err(Error::new(
+                Reason::Busy,
+                "Too many servers introduce themselves just now; try again in a minute.",
+            )
+            .retry_after(Some(Duration::from_secs(60))));
+        }
+        Ok(())
     }
 
     /// Asks anew at the next occasion.
@@ -276,13 +311,14 @@ impl Peers {
                 "The server that signed is not the one that the message speaks for.",
             ));
         }
-        self.permit(&signer, purpose)
+        let decision = self
+            .permit(&signer, purpose)
             .await
             .map_err(|error| match error.reason() {
                 Reason::OwnServer => Error::new(Reason::SignerMismatch, "This server does not write to itself."),
                 _ => error,
             })?;
-        let key = self.key(&signer, unverified.keyid()).await?;
+        let key = self.key(&decision, unverified.keyid()).await?;
         let verified = unverified
             .check(request, now, &window, &key)
             .map_err(signature_refused)?;
@@ -419,8 +455,8 @@ impl Peers {
     }
 
     /// The key that `host` publishes under this id (SIG-5, T-20).
-    async fn key(&self, host: &Provider, kid: &str) -> Result<Jwk> {
-        let now = self.clock.now();
+    async fn key(&self, decision: &Decision, kid: &str) -> Result<Jwk> {
+        let (host, now) = (&decision.host, self.clock.now());
         let slot = self.slot(host);
         let mut slot = slot.lock().await;
         let cached = slot.keys.clone();
@@ -433,6 +469,7 @@ impl Peers {
             }
         }
         slot.spare(now)?;
+        self.spare_strangers(decision, now).await?;
         let fetched = self.fetch_keys(&mut slot, host).await;
         slot.note(&fetched, now);
         let set = Arc::new(fetched?);

@@ -139,8 +139,8 @@ pub async fn decide(txn: &mut Txn, mode: Mode, host: &Provider, purpose: Purpose
     }
     walk.pass("allowed by an admin?");
     if mode == Mode::Invite {
-        if let Some(contact) = contacts::any_at(txn, host).await? {
-            let why = format!("{} has a contact there, made through an invite", contact.user);
+        if let Some(admission) = contacts::admission(txn, host).await? {
+            let why = format!("{} traded an invite with somebody there", admission.user);
             return Ok(walk.end("an invite with a user?", why, true, false));
         }
         walk.pass("an invite with a user?");

@@ -127,6 +127,7 @@ impl Remote {
     ///
     /// As [`Remote::list`].
     pub async fn get(&self, share: &ReceivedShare, path: &TreePath, range: Option<&str>) -> Result<Streamed> {
+        not_the_folder_itself(share, path)?;
         let mut answer = self
             .ask(share, path, || {
                 let request = Outbound::get(self.nowhere());
@@ -137,7 +138,15 @@ impl Remote {
             })
             .await?;
         match answer.answer.status {
-            200 | 206 | 416 => Ok(answer),
+            200 => Ok(answer),
+            206 | 416 if range.is_some() => Ok(answer),
+            206 | 416 => Err(Error::new(
+                Reason::PeerBadAnswer,
+                format!(
+                    "{} sent a part of the file where all of it was asked for.",
+                    share.sender.provider
+                ),
+            )),
             status => Err(self.refused(&share.sender.provider, status, &mut answer)),
         }
     }
@@ -157,6 +166,7 @@ impl Remote {
         if !share.offer.permissions.write {
             return Err(Error::new(Reason::ReadOnly, "This was shared for reading only."));
         }
+        not_the_folder_itself(share, path)?;
         let door = self.door(share).await?;
         let url = self.address(&door.base, path)?;
         // A stream can't be sent twice, so the credential is made sure of first.
@@ -335,6 +345,16 @@ impl Remote {
 struct FailedExchange {
     kind: ExchangeFailure,
     error: Error,
+}
+
+fn not_the_folder_itself(share: &ReceivedShare, path: &TreePath) -> Result<()> {
+    if share.folder && path.is_root() {
+        return Err(Error::invalid(
+            "path",
+            "That is the shared folder itself; name a file in it.",
+        ));
+    }
+    Ok(())
 }
 
 /// Nothing is asked for in the name of a share that our user has not accepted, or that has ended.

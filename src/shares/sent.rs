@@ -310,6 +310,25 @@ impl Shares {
         Ok(share)
     }
 
+    /// Ends every share of what lies at `path` or below it: for when it is removed, so that what comes to stand in its
+    /// place later is not shared by accident.
+    pub async fn stop_below(&self, user: &str, path: &TreePath, now: Timestamp) -> Result<()> {
+        let mut page = Page::first(500);
+        loop {
+            let some = self.sent(user, &page).await?;
+            for share in some.items {
+                let ends = matches!(share.state, SentState::Stopped | SentState::Left | SentState::Declined);
+                if !ends && share.path.is_within(path) {
+                    self.stop(user, &share.id, now).await?;
+                }
+            }
+            match some.next {
+                Some(next) => page = Page::after(next, 500),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// Notes, before the announcement is sent, that it may arrive, and how the share will have to be read: the record is
     /// never behind what the peer was told. False where the share has been stopped: then nothing may be sent.
     pub async fn announcing(&self, id: &str, strict: bool) -> Result<bool> {

@@ -255,6 +255,7 @@ pub async fn delete(site: Data<Site>, form: Form<Place>) -> Answer {
     let path = TreePath::parse(&form.fields.path)?;
     let user = &form.session.user.name;
     let tree = site.homes.of(user).await?;
+    site.shares.stop_below(user, &path, site.clock.now()).await?;
     dav::remove(&tree, &site.ledger, user, &path).await?;
     Ok(page::go(href(&path.parent().unwrap_or_default())))
 }

@@ -123,7 +123,13 @@ async fn tok_1_a_share_is_read_with_a_token_that_was_asked_for_with_a_signature(
         201
     );
     let id = server.received("bob").await[0]["id"].as_str().unwrap().to_owned();
-    server.call(Call::ShareAccept { id: id.clone() }).await.unwrap();
+    server
+        .call(Call::ShareAccept {
+            user: None,
+            id: id.clone(),
+        })
+        .await
+        .unwrap();
     rogue.forget_seen();
     let given = json!({ "access_token": "t0ken", "token_type": "bearer", "expires_in": 120 });
     rogue.reply("POST", "/ocm/token", Reply::json(200, given));
@@ -308,7 +314,13 @@ async fn t43_the_code_of_another_client_is_as_unknown_as_any() {
     let share = shared(&server, &friend, "/a.txt", None).await;
     let expired = shared(&server, &friend, "/a.txt", Some("2026-09-21T14:30:00Z")).await;
     let stopped = shared(&server, &friend, "/a.txt", None).await;
-    server.call(Call::ShareStop { id: stopped.id.clone() }).await.unwrap();
+    server
+        .call(Call::ShareStop {
+            user: None,
+            id: stopped.id.clone(),
+        })
+        .await
+        .unwrap();
     let declined = shared(&server, &friend, "/a.txt", None).await;
     let no = json!({ "notificationType": "SHARE_DECLINED", "providerId": declined.id });
     assert_eq!(friend.post(&server, "/ocm/notifications", &no).await.status(), 201);
@@ -508,7 +520,13 @@ async fn not_5_stopping_declining_or_denying_closes_a_share_at_once() {
         let stopped = shared(&server, peer, "/a.txt", None).await;
         let opener = key(&stopped).await;
         assert!(opens(&server, &stopped, &opener).await);
-        server.call(Call::ShareStop { id: stopped.id.clone() }).await.unwrap();
+        server
+            .call(Call::ShareStop {
+                user: None,
+                id: stopped.id.clone(),
+            })
+            .await
+            .unwrap();
         assert!(!opens(&server, &stopped, &opener).await, "before anybody was told");
 
         let declined = shared(&server, peer, "/a.txt", None).await;
@@ -619,7 +637,13 @@ async fn t45_every_credential_that_does_not_open_gets_one_answer() {
     let strict = shared(&server, &rogue, "/a.txt", None).await;
     let open = shared(&server, &old, "/a.txt", None).await;
     let stopped = shared(&server, &old, "/a.txt", None).await;
-    server.call(Call::ShareStop { id: stopped.id.clone() }).await.unwrap();
+    server
+        .call(Call::ShareStop {
+            user: None,
+            id: stopped.id.clone(),
+        })
+        .await
+        .unwrap();
     let found = token(&rogue, &server, &strict).await;
     let mut answers = Vec::new();
     for (share, credential) in [
@@ -712,7 +736,13 @@ async fn t42_a_receiver_neither_reads_nor_writes_what_it_has_no_right_to_any_mor
     for refused in [put().await, get().await] {
         assert_eq!(refused.unwrap_err().reason(), Reason::NotAllowed, "not accepted yet");
     }
-    pair.b.call(Call::ShareAccept { id: id.clone() }).await.unwrap();
+    pair.b
+        .call(Call::ShareAccept {
+            user: None,
+            id: id.clone(),
+        })
+        .await
+        .unwrap();
     assert_eq!(get().await.unwrap(), "hello");
     put().await.unwrap();
     pair.step(Duration::from_secs(100));

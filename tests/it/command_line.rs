@@ -208,9 +208,13 @@ fn two_servers_federate_by_commands_alone() {
     let (mut a, mut b) = (Installation::new(), Installation::new());
     a.start("info");
     b.start("info");
+    let (code, said) = b.code(&["invite", "accept", "nonsense"]);
+    assert!(code == Some(3) && said.contains("no users"), "{said}");
     assert!(a.answers("/livez") && a.log().contains("/setup?code="), "{}", a.log());
     a.add_user("ada");
     b.add_user("bob");
+    let (code, said) = b.code(&["invite", "accept", "nonsense"]);
+    assert!(code == Some(1) && said.contains("not an invite"), "{said}");
     let invite = introduce(&a, &b);
     for key in ["id", "token", "string", "link", "expires"] {
         assert!(
@@ -341,7 +345,6 @@ fn each_way_to_fail_has_its_exit_code_and_says_what_is_wrong() {
         1,
         "--password-file",
     );
-    check(&["invite", "accept", "nonsense"], 1, "not an invite");
     check(&["invite", "create", "--user", "nobody"], 3, "user:");
     check(&["invite", "create", "--expires", "400d"], 1, "expires");
     check(&["share", "create", "x", "--to", "nobody"], 1, "to:");
@@ -368,6 +371,56 @@ fn each_way_to_fail_has_its_exit_code_and_says_what_is_wrong() {
     check(&["setup-link"], 1, "already");
     let (code, said) = a.code(&["share", "create"]);
     assert_eq!(code, Some(2), "{said}");
+}
+
+#[test]
+fn what_stands_in_the_way_is_left_alone_and_named() {
+    let a = Installation::new();
+    a.add_user("ada");
+    let file = write(&a.path("local.txt"), "content");
+    a.json(&["file", "put", &file, "f.txt"]);
+    let folder = a.dir.path().to_str().unwrap().to_owned();
+    let (code, said) = a.code(&["file", "put", &folder, "x"]);
+    assert!(code == Some(1) && said.contains("is a folder"), "{said}");
+    let (code, said) = a.code(&["file", "get", "f.txt", &folder]);
+    assert!(code == Some(1) && said.contains("is a folder"), "{said}");
+    let (code, said) = a.code(&["invite", "accept", "abcdefgh@cloud.example"]);
+    assert!(code == Some(4) && said.contains("start it first"), "{said}");
+    // A slip in the configuration must not cost a file.
+    let precious = write(&a.path("precious.txt"), "precious");
+    let config = fs::read_to_string(a.path("ocm.toml")).unwrap();
+    fs::write(a.path("ocm.toml"), config.replace("../admin.sock", "../precious.txt")).unwrap();
+    let (code, said) = a.code(&["serve"]);
+    assert!(code == Some(78) && said.contains("server.admin_socket"), "{said}");
+    assert_eq!(fs::read_to_string(precious).unwrap(), "precious");
+    // In a directory without a server, no command makes one.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_ocmesh"))
+        .args(["user", "list"])
+        .current_dir(elsewhere.path())
+        .env_remove("OCM_CONFIG")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn another_users_share_is_not_ended_in_ones_name() {
+    let (mut a, mut b) = (Installation::new(), Installation::new());
+    a.start("info");
+    b.start("info");
+    a.add_user("ada");
+    a.add_user("mallory");
+    b.add_user("bob");
+    introduce(&a, &b);
+    let file = write(&a.path("local.txt"), "x");
+    a.json(&["file", "put", &file, "f.txt", "--user", "ada"]);
+    let sent = a.json(&["share", "create", "f.txt", "--to", &b.address("bob"), "--user", "ada"]);
+    let id = sent["id"].as_str().unwrap();
+    let (code, said) = a.code(&["share", "stop", id, "--user", "mallory"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert_eq!(a.json(&["share", "stop", id, "--user", "ada"])["state"], "stopped");
 }
 
 #[test]

@@ -84,7 +84,13 @@ async fn not_2_the_sender_hears_of_each_decision() {
         (id, here["id"].as_str().unwrap().to_owned())
     };
     let (accepted, here) = share().await;
-    pair.b.call(Call::ShareAccept { id: here.clone() }).await.unwrap();
+    pair.b
+        .call(Call::ShareAccept {
+            user: None,
+            id: here.clone(),
+        })
+        .await
+        .unwrap();
     assert_eq!(
         state_of(&pair.a, &accepted).await,
         "pending",
@@ -93,23 +99,41 @@ async fn not_2_the_sender_hears_of_each_decision() {
     pair.b.deliver().await;
     assert_eq!(state_of(&pair.a, &accepted).await, "accepted");
     // NOT-3: it is given back.
-    pair.b.call(Call::ShareLeave { id: here }).await.unwrap();
+    pair.b.call(Call::ShareLeave { user: None, id: here }).await.unwrap();
     pair.b.deliver().await;
     assert_eq!(state_of(&pair.a, &accepted).await, "left");
 
     let (declined, here) = share().await;
-    pair.b.call(Call::ShareDecline { id: here.clone() }).await.unwrap();
+    pair.b
+        .call(Call::ShareDecline {
+            user: None,
+            id: here.clone(),
+        })
+        .await
+        .unwrap();
     pair.b.deliver().await;
     assert_eq!(state_of(&pair.a, &declined).await, "declined");
     // The sender may have thrown it away: what is declined can't be accepted, or Bob had a share that opens nothing.
-    let late = pair.b.call(Call::ShareAccept { id: here }).await;
+    let late = pair.b.call(Call::ShareAccept { user: None, id: here }).await;
     assert_eq!(late.unwrap_err().reason(), Reason::Conflict);
 
     // NOT-3, the other way: it is taken back.
     let (stopped, here) = share().await;
-    pair.b.call(Call::ShareAccept { id: here.clone() }).await.unwrap();
+    pair.b
+        .call(Call::ShareAccept {
+            user: None,
+            id: here.clone(),
+        })
+        .await
+        .unwrap();
     pair.b.deliver().await;
-    pair.a.call(Call::ShareStop { id: stopped.clone() }).await.unwrap();
+    pair.a
+        .call(Call::ShareStop {
+            user: None,
+            id: stopped.clone(),
+        })
+        .await
+        .unwrap();
     pair.a.deliver().await;
     assert_eq!(received_state(&pair.b, &stopped).await, "gone");
     let gone = pair
@@ -134,7 +158,7 @@ async fn not_1_what_we_send_has_its_parts_and_our_signature() {
     share["protocol"]["webdav"]["uri"] = json!("7");
     assert_eq!(rogue.post(&server, "/ocm/shares", &share).await.status(), 201);
     let id = server.received("bob").await[0]["id"].as_str().unwrap().to_owned();
-    server.call(Call::ShareAccept { id }).await.unwrap();
+    server.call(Call::ShareAccept { user: None, id }).await.unwrap();
     server.deliver().await;
     let seen = rogue.seen_at(PATH);
     assert_eq!(seen.len(), 1);
@@ -308,7 +332,13 @@ async fn t40_what_was_ended_by_its_owner_stays_so_whatever_comes_late() {
     let rogue = Rogue::start().await;
     let id = share_with(&server, &rogue).await;
     server.deliver().await;
-    server.call(Call::ShareStop { id: id.clone() }).await.unwrap();
+    server
+        .call(Call::ShareStop {
+            user: None,
+            id: id.clone(),
+        })
+        .await
+        .unwrap();
     for kind in ["SHARE_ACCEPTED", "SHARE_DECLINED", "SHARE_UNSHARED", "SHARE_ACCEPTED"] {
         server.clock.step(Duration::from_secs(1));
         assert_eq!(notify(&rogue, &server, kind, &id).await, 201);
@@ -337,8 +367,24 @@ async fn t40_what_the_sender_took_back_stays_gone() {
         let row = rows.iter().find(|row| row["provider_id"] == id).unwrap();
         let here = row["id"].as_str().unwrap().to_owned();
         match decision {
-            Some(true) => drop(server.call(Call::ShareAccept { id: here.clone() }).await.unwrap()),
-            Some(false) => drop(server.call(Call::ShareDecline { id: here.clone() }).await.unwrap()),
+            Some(true) => drop(
+                server
+                    .call(Call::ShareAccept {
+                        user: None,
+                        id: here.clone(),
+                    })
+                    .await
+                    .unwrap(),
+            ),
+            Some(false) => drop(
+                server
+                    .call(Call::ShareDecline {
+                        user: None,
+                        id: here.clone(),
+                    })
+                    .await
+                    .unwrap(),
+            ),
             None => {}
         }
         server.deliver().await;
@@ -352,9 +398,18 @@ async fn t40_what_the_sender_took_back_stays_gone() {
         assert_eq!(rogue.post(&server, "/ocm/shares", &share).await.status(), 201);
         rogue.forget_seen();
         for call in [
-            Call::ShareAccept { id: here.clone() },
-            Call::ShareDecline { id: here.clone() },
-            Call::ShareLeave { id: here.clone() },
+            Call::ShareAccept {
+                user: None,
+                id: here.clone(),
+            },
+            Call::ShareDecline {
+                user: None,
+                id: here.clone(),
+            },
+            Call::ShareLeave {
+                user: None,
+                id: here.clone(),
+            },
         ] {
             assert_eq!(server.call(call).await.unwrap_err().reason(), Reason::Conflict);
         }

@@ -63,7 +63,13 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 async fn stop(server: &TestServer, id: &str) {
-    server.call(Call::ShareStop { id: id.to_owned() }).await.unwrap();
+    server
+        .call(Call::ShareStop {
+            user: None,
+            id: id.to_owned(),
+        })
+        .await
+        .unwrap();
 }
 
 #[actix_web::test]
@@ -556,7 +562,13 @@ async fn a_notification_waits_in_the_queue_like_a_share() {
         vec![Reply::json(503, json!({})), Reply::json(201, json!({}))],
     );
     let id = server.received("ada").await[0]["id"].as_str().unwrap().to_owned();
-    server.call(Call::ShareAccept { id: id.clone() }).await.unwrap();
+    server
+        .call(Call::ShareAccept {
+            user: None,
+            id: id.clone(),
+        })
+        .await
+        .unwrap();
     server.deliver().await;
     let queue = server.queue().await;
     assert_eq!(
@@ -572,6 +584,37 @@ async fn a_notification_waits_in_the_queue_like_a_share() {
     assert_eq!(told[1].json()["providerId"], "77");
     assert!(server.queue().await.is_empty());
     // Accepting it again is no news.
-    server.call(Call::ShareAccept { id }).await.unwrap();
+    server.call(Call::ShareAccept { user: None, id }).await.unwrap();
     assert!(server.queue().await.is_empty());
+}
+
+#[actix_web::test]
+async fn t49_a_peer_that_never_answers_holds_up_no_other() {
+    let server = TestServer::start_with(|config| {
+        config.federation.mode = Mode::Open;
+        config.limits.peer_timeout = Span::seconds(20);
+    })
+    .await;
+    server.user("ada").await;
+    server.put_file("ada", "a.txt", "a").await;
+    let (silent, well) = (Rogue::start().await, Rogue::start().await);
+    let first = share(&server, "a.txt", &silent).await;
+    silent.behave("POST", SHARES, Manner::Silent);
+    share(&server, "a.txt", &well).await;
+    let arrived = async {
+        while well.seen_at(SHARES).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let courier = server.site().courier.clone();
+    let both = async {
+        tokio::select! {
+            () = courier.work() => {}
+            () = arrived => {}
+        }
+    };
+    tokio::time::timeout(seconds(10), both)
+        .await
+        .expect("the peer that is well waited for the one that is not");
+    assert_eq!(sent(&server, &first).await["announced"], Value::Null);
 }

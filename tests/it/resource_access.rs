@@ -78,7 +78,7 @@ impl Shared {
     async fn accepted_at(server: &Rc<TestServer>, change: impl FnOnce(&mut Value)) -> Self {
         let shared = Self::pending_at(server, change).await;
         let id = shared.id.clone();
-        shared.server.call(Call::ShareAccept { id }).await.unwrap();
+        shared.server.call(Call::ShareAccept { user: None, id }).await.unwrap();
         shared.server.deliver().await;
         shared
     }
@@ -227,13 +227,13 @@ async fn what_is_not_accepted_or_has_ended_is_not_asked_for() {
     let shared = Shared::pending_at(&receiver().await, writable).await;
     check(&shared, Reason::NotAllowed).await;
     let id = shared.id.clone();
-    shared.server.call(Call::ShareDecline { id }).await.unwrap();
+    shared.server.call(Call::ShareDecline { user: None, id }).await.unwrap();
     shared.server.deliver().await;
     check(&shared, Reason::ShareGone).await;
 
     let shared = Shared::accepted(writable).await;
     let id = shared.id.clone();
-    shared.server.call(Call::ShareLeave { id }).await.unwrap();
+    shared.server.call(Call::ShareLeave { user: None, id }).await.unwrap();
     shared.server.deliver().await;
     check(&shared, Reason::ShareGone).await;
 
@@ -552,7 +552,13 @@ async fn acc_4_an_absolute_address_on_the_senders_own_server_is_used_as_it_is() 
     share["protocol"]["webdav"]["uri"] = json!(format!("http://{}/remote.php/77", rogue.provider));
     assert_eq!(rogue.post(&server, "/ocm/shares", &share).await.status(), 201);
     let id = server.received("ada").await[0]["id"].as_str().unwrap().to_owned();
-    server.call(Call::ShareAccept { id: id.clone() }).await.unwrap();
+    server
+        .call(Call::ShareAccept {
+            user: None,
+            id: id.clone(),
+        })
+        .await
+        .unwrap();
     rogue.reply("POST", TOKEN, token("t", 300));
     rogue.reply("GET", "/remote.php/77", content("there"));
     assert_eq!(get(&server, &id, "").await.unwrap(), "there");
@@ -576,9 +582,12 @@ async fn acc_1_the_root_is_that_of_the_resource_type_then_of_file_then_the_first
         shared
             .rogue
             .reply("GET", "/.well-known/ocm", Reply::json(200, document));
-        shared.rogue.reply("GET", expected, content("found"));
+        // A folder is asked for what is in it.
+        let below = if kind == "folder" { "x" } else { "" };
+        let place = format!("{expected}/{below}");
+        shared.rogue.reply("GET", place.trim_end_matches('/'), content("found"));
         shared.server.site().peers.forget(&shared.rogue.provider);
-        assert_eq!(shared.get().await.unwrap(), "found", "{types}");
+        assert_eq!(get(&server, &shared.id, below).await.unwrap(), "found", "{types}");
     }
 }
 
@@ -673,7 +682,7 @@ async fn not_5_a_share_that_was_stopped_is_closed_at_once_whatever_token_there_i
     pair.a.put_file("ada", "a.txt", "a").await;
     let (sent, received) = pair.shared("a.txt", false).await;
     get(&pair.b, &received, "").await.unwrap();
-    pair.a.call(Call::ShareStop { id: sent }).await.unwrap();
+    pair.a.call(Call::ShareStop { user: None, id: sent }).await.unwrap();
     // Bob's server has a token that is good for minutes, and was not told yet.
     assert_eq!(
         get(&pair.b, &received, "").await.unwrap_err().reason(),
@@ -681,4 +690,48 @@ async fn not_5_a_share_that_was_stopped_is_closed_at_once_whatever_token_there_i
     );
     pair.a.deliver().await;
     assert_eq!(pair.b.received("bob").await[0]["state"], "gone");
+}
+
+#[actix_web::test]
+async fn a_part_of_a_file_is_never_taken_for_all_of_it() {
+    for status in [206, 416] {
+        let shared = Shared::accepted(|_| {}).await;
+        let part = Reply {
+            status,
+            ..content("only the middle")
+        };
+        shared
+            .rogue
+            .reply("GET", "/dav/77", part.header("content-range", "bytes 5-19/1000"));
+        let error = shared.get().await.unwrap_err();
+        assert_eq!(error.reason(), Reason::PeerBadAnswer, "{status}");
+    }
+}
+
+#[actix_web::test]
+async fn what_came_into_the_place_of_a_shared_thing_is_not_shared() {
+    let pair = Pair::acquainted().await;
+    pair.a.put_file("ada", "thing", "shared").await;
+    let (sent, received) = pair.shared("thing", false).await;
+    let tree = pair.a.site().homes.of("ada").await.unwrap();
+    let path = ocmesh::files::TreePath::parse("thing").unwrap();
+    tree.remove(&path).await.unwrap();
+    pair.a.put_file("ada", "thing/private.txt", "not shared").await;
+    for below in ["", "private.txt"] {
+        assert!(get(&pair.b, &received, below).await.is_err(), "{below}");
+    }
+    // Removed by its owner, it is shared no more, whatever comes next.
+    pair.a.put_file("ada", "folder/a.txt", "a").await;
+    let (inner, _) = pair.shared("folder/a.txt", false).await;
+    let now = pair.a.clock.now();
+    let folder = ocmesh::files::TreePath::parse("folder").unwrap();
+    pair.a.site().shares.stop_below("ada", &folder, now).await.unwrap();
+    let state = async |id: &str| {
+        let rows = pair.a.sent("ada").await;
+        rows.iter().find(|row| row["id"] == id).unwrap()["state"].clone()
+    };
+    assert_eq!(
+        (state(&inner).await, state(&sent).await),
+        (json!("stopped"), json!("accepted"))
+    );
 }

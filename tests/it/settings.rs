@@ -132,6 +132,10 @@ fn settings_that_contradict_each_other_are_named() {
             &["ocm.toml", "shares.delivery_retry"],
         ),
         ("[server]\nlisten = []\n", &["ocm.toml", "server.listen"]),
+        (
+            "[server]\nlisten = \"127.0.0.1:18080\"\n",
+            &["ocm.toml", "server.public_url"],
+        ),
     ] {
         let dir = directory(config);
         let (code, said) = serve(dir.path());
@@ -152,6 +156,7 @@ fn a_file_that_was_named_must_be_there_and_one_that_was_not_need_not() {
     );
     assert_eq!(code, Some(78));
     assert!(said.contains("missing.toml"), "{said}");
+    fs::create_dir(dir.path().join("ocmesh-data")).unwrap();
     let listed = ocmesh(dir.path(), &["user", "list", "--json"]).output().unwrap();
     assert_eq!(
         listed.status.code(),
@@ -204,7 +209,9 @@ fn certificates_that_can_not_be_used_are_named() {
 fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let dir = directory(&format!("[server]\nlisten = \"{address}\"\n"));
+    let dir = directory(&format!(
+        "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n"
+    ));
     let (code, said) = serve(dir.path());
     assert_eq!(code, Some(78), "{said}");
     assert!(

@@ -676,7 +676,12 @@ async fn t42_a_share_that_has_ended_is_of_no_use_to_its_receiver() {
     let id = server.received("bob").await[0]["id"].as_str().unwrap().to_owned();
     rogue.forget_seen();
     server.clock.step(Duration::from_secs(60));
-    let late = server.call(Call::ShareAccept { id: id.clone() }).await;
+    let late = server
+        .call(Call::ShareAccept {
+            user: None,
+            id: id.clone(),
+        })
+        .await;
     assert_eq!(late.unwrap_err().reason(), Reason::Conflict);
     assert_eq!(server.received("bob").await[0]["expired"], true);
     // The sender can't lengthen it by saying it again.

@@ -315,7 +315,13 @@ impl Pair {
         let provider_id = sent["provider_id"].as_str().unwrap();
         let here = received.iter().find(|row| row["provider_id"] == provider_id).unwrap();
         let id = here["id"].as_str().unwrap().to_owned();
-        self.b.call(Call::ShareAccept { id: id.clone() }).await.unwrap();
+        self.b
+            .call(Call::ShareAccept {
+                user: None,
+                id: id.clone(),
+            })
+            .await
+            .unwrap();
         self.b.deliver().await;
         (provider_id.to_owned(), id)
     }

@@ -16,7 +16,7 @@ async fn an_admin_denies_a_server_and_the_page_says_why() {
     let host = pair.b.provider().to_string();
     let mut root = Browser::signed_in(&pair.a, "root").await;
     let why = format!("/admin/servers?why={host}");
-    root.get(&why).await.expect("ada has a contact there");
+    root.get(&why).await.expect("ada traded an invite");
     let rule = |verdict| {
         vec![
             ("host", &*host),
@@ -52,7 +52,7 @@ async fn an_admin_denies_a_server_and_the_page_says_why() {
     root.post("/admin/servers/remove", &[("host", &host)])
         .await
         .expect_status(303);
-    root.get(&why).await.expect("ada has a contact there");
+    root.get(&why).await.expect("ada traded an invite");
     root.get("/admin/servers?why=not a host")
         .await
         .expect_status(400)

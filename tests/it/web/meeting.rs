@@ -268,5 +268,5 @@ async fn a_member_never_reads_whose_contact_admits_a_server() {
     card.expect_status(200).expect("Allowed");
     assert!(!card.has("ada"), "{}", card.body);
     let card = Browser::signed_in(&pair.a, "root").await.get(&path).await;
-    card.expect("ada has a contact there");
+    card.expect("ada traded an invite");
 }

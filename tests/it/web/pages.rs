@@ -87,7 +87,13 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
     pair.b.deliver().await;
     let received = pair.a.received("ada").await[0]["id"].as_str().unwrap().to_owned();
     let invite = pair.a.invite("ada").await;
-    pair.a.call(Call::ShareAccept { id: received.clone() }).await.unwrap();
+    pair.a
+        .call(Call::ShareAccept {
+            user: None,
+            id: received.clone(),
+        })
+        .await
+        .unwrap();
     let contact = format!("/contacts/bob%40{}", pair.b.provider().to_string().replace(':', "%3A"));
     let accept = format!("/invites/accept?token=x&providerDomain={}", pair.b.provider());
     vec![

@@ -171,3 +171,24 @@ async fn over_https_the_cookie_is_bound_to_the_host() {
         "{cookie}"
     );
 }
+
+#[actix_web::test]
+async fn t74_many_guesses_at_once_count_as_many() {
+    let server = TestServer::start().await;
+    server.user("ada").await;
+    let browsers: Vec<_> = (0..14).map(|_| Browser::new(&server)).collect();
+    let guesses = browsers
+        .into_iter()
+        .map(|mut browser| async move { browser.sign_in("ada", "not it at all").await.status });
+    let statuses = futures_util::future::join_all(guesses).await;
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 401).count(),
+        10,
+        "{statuses:?}"
+    );
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 503).count(),
+        4,
+        "{statuses:?}"
+    );
+}
