@@ -19,8 +19,9 @@ use crate::error::Result;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::store::Listing;
+use crate::store::Page;
 
-/// How many rows a list gives at most; who has more asks the pages.
+/// How many rows are asked for at once.
 const ROWS: usize = 1000;
 
 /// Something an operator wants done. `user` may be left out where an id tells, or where there is one user only.
@@ -217,8 +218,22 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
 }
 
 /// The rows of a list as JSON.
-fn rows<T>(listing: Listing<T>, row: impl Fn(T) -> Value) -> Value {
-    Value::Array(listing.items.into_iter().map(row).collect())
+fn rows<T>(items: Vec<T>, row: impl Fn(T) -> Value) -> Value {
+    Value::Array(items.into_iter().map(row).collect())
+}
+
+/// All that is listed, page by page.
+async fn every<T>(list: impl AsyncFn(Page) -> Result<Listing<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    let mut page = Page::first(ROWS);
+    loop {
+        let some = list(page).await?;
+        all.extend(some.items);
+        match some.next {
+            Some(next) => page = Page::after(next, ROWS),
+            None => return Ok(all),
+        }
+    }
 }
 
 /// The user that is meant: the one named, or the only one there is.
@@ -226,7 +241,7 @@ async fn the_user(site: &Site, named: Option<String>) -> Result<crate::users::Us
     if let Some(name) = named {
         return site.users.get(&name).await;
     }
-    let mut all = site.users.list(crate::store::Page::first(2)).await?.items;
+    let mut all = site.users.list(Page::first(2)).await?.items;
     match (all.pop(), all.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => Err(Error::not_found("There are no users yet: ocmesh user add NAME").in_field("user")),

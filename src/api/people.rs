@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::ROWS;
+use crate::api::every;
 use crate::api::rows;
 use crate::api::the_user;
 use crate::contacts;
@@ -42,7 +42,7 @@ pub async fn add_user(
 }
 
 pub async fn users(site: &Site) -> Result<Value> {
-    let users = site.users.list(Page::first(ROWS)).await?;
+    let users = every(async |page| site.users.list(page).await).await?;
     Ok(rows(users, |user| user_row(site, user)))
 }
 
@@ -72,19 +72,21 @@ pub async fn create_invite(
 }
 
 pub async fn invites(site: &Site, user: Option<String>) -> Result<Value> {
-    let page = Page::first(ROWS);
-    let listing = match user {
-        Some(name) => site.invites.list(&site.users.get(&name).await?.name, &page).await?,
+    let invites = match user {
+        Some(name) => {
+            let user = site.users.get(&name).await?;
+            every(async |page| site.invites.list(&user.name, &page).await).await?
+        }
         None => {
-            let all = async |txn: &mut crate::store::Txn| txn.list::<SentInvite>(Key::ALL, &page).await;
-            site.store.read(all).await?
+            every(async |page| {
+                site.store
+                    .read(async |txn| txn.list::<SentInvite>(Key::ALL, &page).await)
+                    .await
+            })
+            .await?
         }
     };
-    let rows: Result<Vec<_>> = listing
-        .items
-        .into_iter()
-        .map(|invite| invite_row(site, invite))
-        .collect();
+    let rows: Result<Vec<_>> = invites.into_iter().map(|invite| invite_row(site, invite)).collect();
     Ok(Value::Array(rows?))
 }
 
@@ -123,12 +125,12 @@ pub async fn accept_invite(site: &Site, user: Option<String>, text: &str) -> Res
 
 pub async fn contacts(site: &Site, user: Option<String>) -> Result<Value> {
     let user = the_user(site, user).await?;
-    let page = Page::first(ROWS);
-    let listing = site
-        .store
-        .read(async |txn| contacts::list(txn, &user.name, &page).await)
-        .await?;
-    Ok(rows(listing, contact_row))
+    let list = async |page: Page| {
+        site.store
+            .read(async |txn| contacts::list(txn, &user.name, &page).await)
+            .await
+    };
+    Ok(rows(every(list).await?, contact_row))
 }
 
 pub async fn remove_contact(site: &Site, user: Option<String>, address: &str) -> Result<Value> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::ROWS;
+use crate::api::every;
 use crate::api::moment;
 use crate::api::rows;
 use crate::error::Error;
@@ -15,7 +15,6 @@ use crate::peers::trust::Purpose;
 use crate::peers::trust::TrustRule;
 use crate::peers::trust::Verdict;
 use crate::site::Site;
-use crate::store::Page;
 
 pub async fn rule(
     site: &Site,
@@ -45,7 +44,7 @@ pub async fn remove(site: &Site, host: &str) -> Result<Value> {
 }
 
 pub async fn list(site: &Site) -> Result<Value> {
-    Ok(rows(site.peers.rules(&Page::first(ROWS)).await?, rule_row))
+    Ok(rows(every(async |page| site.peers.rules(&page).await).await?, rule_row))
 }
 
 fn rule_row(rule: TrustRule) -> Value {
@@ -68,7 +67,10 @@ pub async fn explain(site: &Site, host: &str) -> Result<Value> {
 }
 
 pub async fn queue(site: &Site) -> Result<Value> {
-    Ok(rows(site.outbox.list(&Page::first(ROWS)).await?, delivery_row))
+    Ok(rows(
+        every(async |page| site.outbox.list(&page).await).await?,
+        delivery_row,
+    ))
 }
 
 pub async fn retry(site: &Site, id: &str) -> Result<Value> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::ROWS;
+use crate::api::every;
 use crate::api::moment;
 use crate::api::rows;
 use crate::api::the_user;
@@ -17,7 +17,6 @@ use crate::shares::ReceivedShare;
 use crate::shares::SentShare;
 use crate::shares::sent::NewShare;
 use crate::site::Site;
-use crate::store::Page;
 
 pub async fn create(
     site: &Site,
@@ -40,8 +39,8 @@ pub async fn create(
 
 pub async fn sent(site: &Site, user: Option<String>) -> Result<Value> {
     let user = the_user(site, user).await?;
-    let listing = site.shares.sent(&user.name, &Page::first(ROWS)).await?;
-    Ok(rows(listing, |share| sent_row(site, share)))
+    let all = every(async |page| site.shares.sent(&user.name, &page).await).await?;
+    Ok(rows(all, |share| sent_row(site, share)))
 }
 
 fn sent_row(site: &Site, share: SentShare) -> Value {
@@ -65,8 +64,8 @@ fn sent_row(site: &Site, share: SentShare) -> Value {
 
 pub async fn received(site: &Site, user: Option<String>) -> Result<Value> {
     let user = the_user(site, user).await?;
-    let listing = site.shares.received(&user.name, &Page::first(ROWS)).await?;
-    Ok(rows(listing, |share| received_row(site, share)))
+    let all = every(async |page| site.shares.received(&user.name, &page).await).await?;
+    Ok(rows(all, |share| received_row(site, share)))
 }
 
 fn received_row(site: &Site, share: ReceivedShare) -> Value {
