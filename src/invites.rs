@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -30,6 +29,7 @@ use crate::peers::Peers;
 use crate::peers::trust::Purpose;
 use crate::random;
 use crate::secret::Secret;
+use crate::secret::hash_of;
 use crate::store::Index;
 use crate::store::Key;
 use crate::store::Listing;
@@ -459,12 +459,6 @@ async fn own_invite(txn: &mut Txn, user: &str, id: &str) -> Result<SentInvite> {
         .await?
         .filter(|invite| invite.user == user)
         .ok_or_else(|| Error::not_found("There is no such invite.").in_field("id"))
-}
-
-/// Found by hash: a lookup that compares the token itself would tell by its time how much of a guess is right (T-33).
-fn hash_of(token: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, token.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A remote name or mail address as it is kept: cut, and without what could disturb a line of text.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest;
 use serde::Deserialize;
 use serde::Serialize;
 use zeroize::Zeroize;
@@ -28,6 +29,13 @@ impl Secret {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// SHA-256 in hexadecimal: what a secret is kept and found by. A lookup that compared the secret itself would tell by its
+/// time how much of a guess is right (T-33, T-43).
+pub fn hash_of(secret: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl PartialEq for Secret {

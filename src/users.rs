@@ -7,7 +7,6 @@ use argon2::Argon2;
 use argon2::PasswordHasher;
 use argon2::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
-use aws_lc_rs::digest;
 use moka::sync::Cache;
 use serde::Deserialize;
 use serde::Serialize;
@@ -20,6 +19,7 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::random;
 use crate::secret::Secret;
+use crate::secret::hash_of;
 use crate::store::Index;
 use crate::store::Key;
 use crate::store::Listing;
@@ -167,7 +167,7 @@ impl Users {
     pub async fn issue_setup_code(&self, now: Timestamp) -> Result<Secret> {
         let code = random::token(SETUP_CODE_LENGTH);
         let kept = SetupCode {
-            hash: hash_of(&code),
+            hash: hash_of(code.expose()),
             expires: now.plus(SETUP_LINK_LASTS),
         };
         self.store
@@ -248,7 +248,7 @@ impl Users {
     pub async fn open_session(&self, name: &str, now: Timestamp) -> Result<Secret> {
         let token = random::token(SESSION_TOKEN_LENGTH);
         let kept = KeptSession {
-            id: hash_of(&token),
+            id: hash_of(token.expose()),
             user: name.to_owned(),
             form_token: random::token(SESSION_TOKEN_LENGTH),
             created: now,
@@ -268,7 +268,7 @@ impl Users {
         if token.is_empty() {
             return Err(ended());
         }
-        let id = hash_of(token);
+        let id = hash_of(token.expose());
         let (kept, user) = self
             .store
             .read(async |txn| {
@@ -443,11 +443,6 @@ fn no_such_user() -> Error {
     Error::not_found("There is no such user on this server.").in_field("user")
 }
 
-fn hash_of(token: &Secret) -> String {
-    let hash = digest::digest(&digest::SHA256, token.expose().as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Plain names only: peers put them in addresses, paths and headers, and deployed ones break on `@`, `:` or spaces.
 fn check_name(name: &str) -> Result<()> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
@@ -481,7 +476,7 @@ async fn has_admin(txn: &mut Txn) -> Result<bool> {
 
 async fn check_code(txn: &mut Txn, code: &Secret, now: Timestamp) -> Result<()> {
     let kept = txn.get::<SetupCode>(Key::of(["first-admin"])).await?;
-    let fits = |kept: &SetupCode| now < kept.expires && Secret::new(&*kept.hash) == Secret::new(hash_of(code));
+    let fits = |kept: &SetupCode| now < kept.expires && Secret::new(&*kept.hash) == Secret::new(hash_of(code.expose()));
     if code.is_empty() || has_admin(txn).await? || !kept.as_ref().is_some_and(fits) {
         return Err(Error::new(
             Reason::SetupLinkInvalid,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -35,6 +34,7 @@ use crate::peers;
 use crate::peers::trust::Purpose;
 use crate::random;
 use crate::secret::Secret;
+use crate::secret::hash_of;
 use crate::shares::Shares;
 use crate::shares::no_such_share;
 use crate::shares::notify;
@@ -104,7 +104,7 @@ impl Record for SentShare {
     fn index(&self) -> Vec<Index> {
         vec![
             Index::new("user", Key::of([&self.user]).and(self.created)),
-            Index::unique("secret", [hash_of(&self.secret)]),
+            Index::unique("secret", [hash_of(self.secret.expose())]),
         ]
     }
 }
@@ -416,7 +416,7 @@ pub(super) async fn by_secret(txn: &mut Txn, secret: &Secret) -> Result<Option<S
     if secret.is_empty() {
         return Ok(None);
     }
-    txn.find_one::<SentShare>("secret", [hash_of(secret)]).await
+    txn.find_one::<SentShare>("secret", [hash_of(secret.expose())]).await
 }
 
 pub(super) async fn accepted(txn: &mut Txn, mut share: SentShare) -> Result<()> {
@@ -451,10 +451,4 @@ async fn own(txn: &mut Txn, user: &str, id: &str) -> Result<SentShare> {
         .await?
         .filter(|share| share.user == user)
         .ok_or_else(|| no_such_share().in_field("id"))
-}
-
-/// Secrets are found by their hash, so that the time of a lookup tells nothing of how much of a guess is right (T-43).
-fn hash_of(secret: &Secret) -> String {
-    let hash = digest::digest(&digest::SHA256, secret.expose().as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,177 @@
+//! Values that a setting may have: each is read from its text once, and is right from then on.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::Error as _;
+use url::Url;
+
+use crate::ocm::address::Provider;
+
+/// The address people and peers see: scheme and authority, nothing behind them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    url: Url,
+    provider: Provider,
+}
+
+impl PublicUrl {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url =
+            Url::parse(text).map_err(|error| format!("{error}, expected something like https://cloud.example.org"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("the address must begin with https:// (or http:// for a trial)".to_owned());
+        }
+        if !matches!(url.path(), "" | "/")
+            || url.query().is_some()
+            || url.fragment().is_some()
+            || !url.username().is_empty()
+        {
+            return Err("only scheme, host and port: OCM lives at the root of its host".to_owned());
+        }
+        let provider = Provider::from_url(&url).map_err(|invalid| invalid.why().to_owned())?;
+        Ok(Self { url, provider })
+    }
+
+    /// The host (and port) of our OCM Addresses.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// `https://cloud.example.org`, without a slash at the end.
+    pub fn origin(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// The address of `path` (which begins with `/`) here.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.origin())
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.origin())
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// One address or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen(pub Vec<SocketAddr>);
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        let texts = match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(text) => vec![text],
+            OneOrMany::Many(texts) => texts,
+        };
+        let read = |text: &String| {
+            text.parse().map_err(|_| {
+                D::Error::custom(format!(
+                    "\"{text}\" is not an address with a port, such as 127.0.0.1:8080"
+                ))
+            })
+        };
+        texts.iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// A length of time: `30s`, `15m`, `24h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl Span {
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let wrong = || format!("\"{text}\" is not a length of time, such as 30s, 15m, 24h or 7d");
+        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit = match text[digits..].trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(unit).map(Self::seconds).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A number of bytes: `64KiB`, `10MB`, `2GiB`, or a bare number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let wrong = || format!("\"{text}\" is not a size, such as 64KiB, 10MB or 2GiB");
+        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit = match text[digits..].trim() {
+            "" | "B" => 1,
+            "kB" | "KB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(unit).map(Self).ok_or_else(wrong)
+    }
+}
+
+/// In binary units, rounded down: `1.4 MiB`. Nothing is ever shown larger than it is.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        let Some(step) = self.0.checked_ilog2().map(|bits| bits / 10).filter(|step| *step > 0) else {
+            return write!(f, "{} B", self.0);
+        };
+        // In 128 bits, or the largest would wrap.
+        let tenths = (u128::from(self.0) * 10) >> (10 * step);
+        write!(f, "{}.{} {}", tenths / 10, tenths % 10, UNITS[step as usize - 1])
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
