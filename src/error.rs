@@ -67,7 +67,6 @@ reasons! {
     // What was asked
     Invalid "invalid" Invalid;
     MissingField "missing-required-fields" Invalid;
-    NotJson "not-json" Invalid;
     CodeUnreadable "code-unreadable" Invalid;
     OwnServer "own-server" Invalid;
     /// A path that leaves the folder it belongs to, or names something that is neither file nor folder.
@@ -99,7 +98,6 @@ reasons! {
     InviteUnknown "token-invalid" Invalid;
     InviteUsed "invite-used" Conflict;
     InviteUsedElsewhere "invite-used-elsewhere" Conflict;
-    AlreadyContacts "already-contacts" Conflict;
     // Other servers
     NameNotFound "name-not-found" Peer;
     PrivateAddress "private-address" Peer;
@@ -107,14 +105,10 @@ reasons! {
     TlsFailed "tls-failed" Peer;
     NotOcm "not-ocm" Peer;
     OcmDisabled "ocm-disabled" Peer;
-    TooOld "too-old" Peer;
-    NoInvites "no-invites" Peer;
-    NeedsInvite "needs-invite" Peer;
     NeedsTokenExchange "needs-token-exchange" Peer;
     TheyRefuseUs "they-refuse-us" Peer;
     /// They could not tell that a request was ours: a clock, an old copy of our key, a proxy that changes headers.
     SignatureRejected "signature-rejected" Peer;
-    TheyHaveNoSuchPerson "person-not-found" Peer;
     TheyCannotTakeThis "peer-unsupported" Peer;
     PeerBusy "busy" Peer;
     PeerBadAnswer "peer-bad-answer" Peer;

@@ -31,13 +31,6 @@ impl Secret {
     }
 }
 
-/// SHA-256 in hexadecimal: what a secret is kept and found by. A lookup that compared the secret itself would tell by its
-/// time how much of a guess is right (T-33, T-43).
-pub fn hash_of(secret: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         !self.0.is_empty() && verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
@@ -54,6 +47,13 @@ impl Drop for Secret {
     fn drop(&mut self) {
         self.0.zeroize();
     }
+}
+
+/// SHA-256 in hexadecimal: what a secret is kept and found by. A lookup that compared the secret itself would tell by its
+/// time how much of a guess is right (T-33, T-43).
+pub fn hash_of(secret: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

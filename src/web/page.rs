@@ -367,8 +367,7 @@ fn next_step(reason: Reason, person: Option<&Person>) -> Step {
             Step::new("Paste another invitation", INVITE_ACCEPT_DIALOG)
         }
         Reason::WeRefuseThem if person.admin => Step::new("Open the trust list", "/admin/servers"),
-        Reason::NeedsInvite => Step::new("Invite someone", "/invites/new"),
-        Reason::AlreadyContacts | Reason::OwnServer => Step::new("My contacts", "/contacts"),
+        Reason::OwnServer => Step::new("My contacts", "/contacts"),
         Reason::ShareGone => Step::new("What is shared with me", "/shares/received"),
         _ => Step::new("Home", "/home"),
     }
