@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -14,6 +13,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::harness::free_port;
 
 const PASSWORD: &str = "canary-password-of-the-command-line";
 
@@ -27,8 +28,7 @@ struct Installation {
 impl Installation {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        // Free a moment ago, and nobody else on this machine asks for it.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = format!(
             "[server]\npublic_url = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
              data_dir = \"data\"\nadmin_socket = \"../admin.sock\"\n\

@@ -14,6 +14,8 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use crate::harness;
+
 /// A directory with an `ocm.toml` in it.
 fn directory(config: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -42,7 +44,7 @@ fn serve(dir: &Path) -> (Option<i32>, String) {
 
 /// Settings for a port that was free a moment ago.
 fn free_port() -> String {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = harness::free_port();
     format!("[server]\npublic_url = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\n")
 }
 

@@ -74,7 +74,7 @@ impl TestServer {
     /// Starts a server in a world with other names than the real one.
     pub async fn start_in(lookup: Lookup, change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let port = listener.local_addr().unwrap().port();
         let mut config = Config::default();
         config.server.public_url = PublicUrl::parse(&format!("http://127.0.0.1:{port}")).unwrap();
@@ -342,6 +342,23 @@ pub fn names(known: &[(&str, &[&str])]) -> Lookup {
         let found = known.get(&name).cloned().unwrap_or_default();
         Box::pin(async move { Ok(found) })
     })
+}
+
+/// A listener on a port below those that the system gives to outgoing connections, of which the tests make many: a server
+/// that is started again finds its port free.
+pub fn listener() -> TcpListener {
+    loop {
+        let [high, low] = ocmesh::random::bytes();
+        let port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener;
+        }
+    }
+}
+
+/// A port for a server in a process of its own.
+pub fn free_port() -> u16 {
+    listener().local_addr().unwrap().port()
 }
 
 /// A mode for [`Pair::with`] and [`TestServer::start_with`].
