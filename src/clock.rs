@@ -92,6 +92,13 @@ impl Clock {
         }
     }
 
+    /// Sets a stopped clock, backwards too; the machine's clock is left alone.
+    pub fn set(&self, to: Timestamp) {
+        if let Some(stopped) = &self.0 {
+            stopped.store(to.0, Ordering::SeqCst);
+        }
+    }
+
     /// Moves a stopped clock on; the machine's clock is left alone.
     pub fn step(&self, by: Duration) {
         if let Some(stopped) = &self.0 {

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use ocmesh::api::Call;
 use ocmesh::config::Mode;
 use ocmesh::error::Reason;
+use ocmesh::ocm::signature::SigningKey;
 use serde_json::Value;
 use serde_json::json;
 
@@ -463,4 +464,58 @@ async fn a_rule_for_what_is_no_server_is_refused() {
         host: "never.example".to_owned(),
     };
     assert_eq!(server.call(call).await.unwrap_err().reason(), Reason::NotFound);
+}
+
+#[actix_web::test]
+async fn t01_t10_made_up_servers_are_not_all_called_and_known_ones_are_still_heard() {
+    let server = TestServer::start_with(mode(Mode::Open)).await;
+    server.user("ada").await;
+    let (friend, liar) = (Rogue::start().await, Rogue::start().await);
+    friend.befriend(&server, "ada").await;
+    let share = liar.share_for(&server, "ada", "1");
+    let mut busy = 0;
+    for number in 0..130 {
+        // Another one each time, as a wildcard in the DNS would give; nobody listens there.
+        let host = format!(
+            "127.0.{}.{}:{}",
+            1 + number / 250,
+            1 + number % 250,
+            liar.provider.port().unwrap()
+        );
+        let key = SigningKey::from_seed(&format!("http://{host}/ocm#k"), &[9; 32]).unwrap();
+        let mut share = share.clone();
+        for field in ["sender", "owner"] {
+            share[field] = json!(format!("x@{host}"));
+        }
+        let answer = liar
+            .post_bytes(
+                &server,
+                "/ocm/shares",
+                "application/json",
+                share.to_string().into_bytes(),
+                &key,
+            )
+            .await;
+        match answer.status().as_u16() {
+            401 => {}
+            503 => busy += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(busy, 130 - 119, "the friend was the first stranger of this minute");
+    assert_eq!(share_status(&friend, &server, "2").await, 201);
+    server.clock.step(Duration::from_secs(61));
+    assert_eq!(share_status(&liar, &server, "3").await, 201);
+}
+
+#[actix_web::test]
+async fn a_list_of_more_than_a_page_is_shown_whole() {
+    let server = TestServer::start().await;
+    let server = &server;
+    let rules = (0..1001).map(|number| async move { server.rule(&format!("s{number}.example"), false).await });
+    join_all(rules).await;
+    assert_eq!(
+        server.call(Call::PeerList).await.unwrap().as_array().unwrap().len(),
+        1001
+    );
 }

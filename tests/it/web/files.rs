@@ -1,9 +1,11 @@
 //! One's own files (T-64, T-70).
 
+use ocmesh::api::Call;
 use ocmesh::config::Size;
 
 use super::browser::Browser;
 use super::check_download;
+use crate::harness::Pair;
 use crate::harness::TestServer;
 
 #[actix_web::test]
@@ -99,4 +101,26 @@ async fn nobody_sees_the_files_of_another() {
             .location()
             .starts_with("/login")
     );
+}
+
+#[actix_web::test]
+async fn what_is_deleted_is_shared_no_more_even_if_something_of_its_name_comes_again() {
+    let pair = Pair::acquainted().await;
+    pair.a.put_file("ada", "docs/a.txt", "a").await;
+    let (sent, received) = pair.shared("docs", false).await;
+    let mut ada = Browser::signed_in(&pair.a, "ada").await;
+    ada.post("/delete", &[("path", "docs")]).await.expect_status(303);
+    pair.a.put_file("ada", "docs/private.txt", "not shared").await;
+    let row = &pair.a.sent("ada").await[0];
+    assert_eq!(
+        (row["id"].as_str().unwrap(), row["state"].as_str().unwrap()),
+        (&*sent, "stopped")
+    );
+    let call = Call::ShareGet {
+        id: received,
+        path: "private.txt".to_owned(),
+    };
+    assert!(pair.b.call(call).await.is_err());
+    pair.a.deliver().await;
+    assert_eq!(pair.b.received("bob").await[0]["state"], "gone");
 }

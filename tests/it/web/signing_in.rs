@@ -1,7 +1,10 @@
 //! Setting up, signing in and out (T-72, T-74).
 
+use std::time::Duration;
+
 use super::browser::Browser;
 use crate::harness::PASSWORD;
+use crate::harness::START;
 use crate::harness::TestServer;
 use crate::harness::raw;
 
@@ -191,4 +194,21 @@ async fn t74_many_guesses_at_once_count_as_many() {
         4,
         "{statuses:?}"
     );
+}
+
+#[actix_web::test]
+async fn t72_a_session_left_idle_is_over_and_then_forgotten() {
+    let server = TestServer::start().await;
+    server.user("ada").await;
+    let mut idle = Browser::signed_in(&server, "ada").await;
+    let users = &server.site().users;
+    server.clock.step(Duration::from_secs(11 * 3600));
+    let mut lately = Browser::signed_in(&server, "ada").await;
+    server.clock.step(Duration::from_secs(2 * 3600));
+    assert!(idle.get("/home").await.location().starts_with("/login"));
+    users.forget_old_sessions(server.clock.now()).await.unwrap();
+    // Had it only been hidden, it would come to life when the clock is set back.
+    server.clock.set(START);
+    assert!(idle.get("/home").await.location().starts_with("/login"));
+    lately.get("/home").await.expect_status(200);
 }
