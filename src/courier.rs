@@ -19,7 +19,6 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::address::Provider;
-use crate::ocm::discovery::Capability;
 use crate::outbox;
 use crate::outbox::Cargo;
 use crate::outbox::Delivery;
@@ -217,24 +216,21 @@ impl Courier {
     /// One try: policy, discovery, the form that the peer reads (SHR-5), signature, POST.
     async fn send(&self, delivery: &Delivery) -> Result<()> {
         let peer = self.peers.discover(&delivery.to, Purpose::Federate).await?;
+        let mut doubts = Vec::new();
         let (url, body) = match delivery.cargo {
             Cargo::Share => {
-                let Some((share, sharer)) = self.shares.to_announce(delivery).await? else {
+                let now = self.clock.now();
+                let Some((share, sharer)) = self.shares.to_announce(delivery, now).await? else {
                     return Ok(());
                 };
-                let strict = self.shares.must_exchange(&peer, share.folder)?;
-                if !self.shares.announcing(&share.id, strict).await? {
+                let terms = self.shares.terms(&peer, share.folder)?;
+                let strict = terms.requirements.must_exchange_token;
+                if !self.shares.announcing(&share.id, strict, now).await? {
                     return Ok(());
                 }
                 let share = sent::SentShare { strict, ..share };
-                let message = self.shares.announcement(&share, &sharer)?;
-                // The old form also offers the secret as it is, so a share that forbids that never takes it (SHR-2).
-                let old = !peer.has(Capability::ProtocolObject) && peer.api_version() < (1, 1) && !strict;
-                let message = if old {
-                    message.to_legacy_json()
-                } else {
-                    message.to_json()
-                };
+                let message = terms.payload(&self.shares.announcement(&share, &sharer, &terms)?);
+                doubts = terms.doubts;
                 (peer.shares_url(), message.to_string().into_bytes())
             }
             Cargo::Notification => {
@@ -250,11 +246,10 @@ impl Courier {
         if answer.is_success() {
             return Ok(());
         }
-        Err(peers::refused_by(
-            &delivery.to,
-            answer.status,
-            answer.complaint(),
-            answer.retry_after,
-        ))
+        let refused = peers::refused_by(&delivery.to, answer.status, answer.complaint(), answer.retry_after);
+        if refused.reason() != Reason::TheyRefuseUs {
+            return Err(refused);
+        }
+        Err(doubts.iter().fold(refused, |refused, doubt| refused.and(doubt)))
     }
 }

@@ -198,6 +198,12 @@ impl Error {
         self
     }
 
+    /// A further sentence for the same reader.
+    pub fn and(mut self, sentence: &impl fmt::Display) -> Self {
+        self.message = format!("{} {sentence}", self.message).into();
+        self
+    }
+
     pub fn reason(&self) -> Reason {
         self.reason
     }

@@ -125,6 +125,14 @@ pub enum Call {
         host: String,
     },
     PeerList,
+    /// What is known of a server, without asking it.
+    PeerShow {
+        host: String,
+    },
+    /// The same, asked for now.
+    PeerRefresh {
+        host: String,
+    },
     PeerExplain {
         host: String,
     },
@@ -210,6 +218,8 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         } => servers::rule(site, &host, allow, reason, note, until, by).await?,
         Call::PeerRemove { host } => servers::remove(site, &host).await?,
         Call::PeerList => servers::list(site).await?,
+        Call::PeerShow { host } => servers::show(site, &host).await?,
+        Call::PeerRefresh { host } => servers::refresh(site, &host).await?,
         Call::PeerExplain { host } => servers::explain(site, &host).await?,
         Call::QueueList => servers::queue(site).await?,
         Call::QueueRetry { id } => servers::retry(site, &id).await?,

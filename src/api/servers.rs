@@ -6,10 +6,12 @@ use serde_json::json;
 use crate::api::every;
 use crate::api::moment;
 use crate::api::rows;
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
 use crate::ocm::address::Provider;
 use crate::outbox::Delivery;
+use crate::outbox::Failure;
 use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
 use crate::peers::trust::TrustRule;
@@ -60,10 +62,58 @@ fn rule_row(rule: TrustRule) -> Value {
 }
 
 pub async fn explain(site: &Site, host: &str) -> Result<Value> {
-    let host = host.trim();
-    let host = Provider::parse_lenient(host.strip_suffix('.').unwrap_or(host))
-        .map_err(|invalid| Error::from(invalid).in_field("host"))?;
+    let host = read(host)?;
     Ok(json!(site.peers.explain(&host, Purpose::Federate).await?))
+}
+
+/// What is known of a server, without asking it.
+pub async fn show(site: &Site, host: &str) -> Result<Value> {
+    portrait(site, &read(host)?).await
+}
+
+/// Asks the server what it says of itself now.
+pub async fn refresh(site: &Site, host: &str) -> Result<Value> {
+    let host = read(host)?;
+    site.peers.refresh(&host).await?;
+    portrait(site, &host).await
+}
+
+async fn portrait(site: &Site, host: &Provider) -> Result<Value> {
+    let decision = site.peers.explain(host, Purpose::Federate).await?;
+    let account = site.peers.account(host).await?;
+    let since = site.peers.signs_since(host).await?;
+    let said = account.discovery.map(|(discovery, fetched)| {
+        json!({
+            "fetched": moment_or_never(fetched),
+            "provider": discovery.name(),
+            "version": format!("{}.{}", discovery.api_version().0, discovery.api_version().1),
+            "end_point": discovery.end_point().as_str(),
+            "capabilities": discovery.capabilities(),
+            "criteria": discovery.criteria(),
+            "resource_types": discovery.resource_types().collect::<Vec<_>>(),
+        })
+    });
+    let key = |(kid, thumbprint): (String, String)| json!({ "kid": kid, "thumbprint": thumbprint });
+    Ok(json!({
+        "host": host.to_string(),
+        "decision": decision.decision,
+        "because": decision.because,
+        "signs_since": since.map(|at| at.to_string()),
+        "discovery": said,
+        "keys": account.keys.into_iter().map(key).collect::<Vec<_>>(),
+        "last_error": account.failed.map(|(error, at)| json!(Failure::new(&error, at))),
+    }))
+}
+
+/// What is to be asked for anew was never fetched, as far as its age counts.
+fn moment_or_never(at: Timestamp) -> Option<String> {
+    (at > Timestamp(0)).then(|| at.to_string())
+}
+
+fn read(host: &str) -> Result<Provider> {
+    let host = host.trim();
+    Provider::parse_lenient(host.strip_suffix('.').unwrap_or(host))
+        .map_err(|invalid| Error::from(invalid).in_field("host"))
 }
 
 pub async fn queue(site: &Site) -> Result<Value> {

@@ -1,5 +1,8 @@
 //! Shares, as programs see them.
 
+use std::time::Duration;
+
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
@@ -12,11 +15,17 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::files::TreePath;
 use crate::ocm::address::OcmAddress;
+use crate::peers::trust::Purpose;
 use crate::remote::RemoteEntry;
+use crate::shares::NewShare;
 use crate::shares::ReceivedShare;
 use crate::shares::SentShare;
-use crate::shares::sent::NewShare;
+use crate::shares::received::ReceivedState;
+use crate::shares::sent::SentState;
 use crate::site::Site;
+
+/// How long someone who shares by command waits for the other server to be looked up.
+const LOOK_UP: Duration = Duration::from_secs(5);
 
 pub async fn create(
     site: &Site,
@@ -33,6 +42,11 @@ pub async fn create(
         write,
         expires: moment("until", until)?,
     };
+    // A command can wait a little, which a page can't: what speaks against the share is then told at once.
+    let _ = site
+        .peers
+        .discover_within(&new.to.provider, Purpose::Federate, LOOK_UP)
+        .await;
     let share = site.shares.create(&user, new, site.clock.now()).await?;
     Ok(sent_row(site, share))
 }
@@ -44,6 +58,8 @@ pub async fn sent(site: &Site, user: Option<String>) -> Result<Value> {
 }
 
 fn sent_row(site: &Site, share: SentShare) -> Value {
+    let expired = share.expired(site.clock.now());
+    let in_force = matches!(share.state, SentState::Pending | SentState::Accepted);
     json!({
         "id": share.id,
         "provider_id": share.id,
@@ -53,13 +69,18 @@ fn sent_row(site: &Site, share: SentShare) -> Value {
         "kind": share.resource_type(),
         "share_with": share.share_with.to_string(),
         "permissions": share.permissions,
-        "state": share.state,
-        "expired": share.expired(site.clock.now()),
+        "state": standing(share.state, in_force && expired),
+        "expired": expired,
         "created": share.created.to_string(),
         "announced": share.announced.map(|at| at.to_string()),
         "expires": share.expires.map(|at| at.to_string()),
         "last_error": share.last_error,
     })
+}
+
+/// The state in a word; `expired` where nothing but the time has ended a share.
+fn standing(state: impl Serialize, expired: bool) -> Value {
+    if expired { json!("expired") } else { json!(state) }
 }
 
 pub async fn received(site: &Site, user: Option<String>) -> Result<Value> {
@@ -69,6 +90,8 @@ pub async fn received(site: &Site, user: Option<String>) -> Result<Value> {
 }
 
 fn received_row(site: &Site, share: ReceivedShare) -> Value {
+    let expired = share.expired(site.clock.now());
+    let in_force = matches!(share.state, ReceivedState::Pending | ReceivedState::Accepted);
     json!({
         "id": share.id,
         "provider_id": share.provider_id,
@@ -78,8 +101,8 @@ fn received_row(site: &Site, share: ReceivedShare) -> Value {
         "sender": share.sender.to_string(),
         "owner": share.owner.to_string(),
         "permissions": share.offer.permissions,
-        "state": share.state,
-        "expired": share.expired(site.clock.now()),
+        "state": standing(share.state, in_force && expired),
+        "expired": expired,
         "created": share.created.to_string(),
         "expires": share.expires.map(|at| at.to_string()),
     })

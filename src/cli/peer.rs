@@ -17,6 +17,10 @@ pub enum Verb {
     Remove { host: String },
     /// Show all rules
     List,
+    /// Show what is known of a server: what it says of itself, its keys, the last failure
+    Show { host: String },
+    /// Ask a server anew what it says of itself; keys that it has taken back count no longer
+    Refresh { host: String },
     /// Say whether a server is allowed, and which rule decides
     Explain { host: String },
 }
@@ -50,6 +54,8 @@ impl Verb {
                     "No rules: the mode decides (federation.mode).",
                 )
             }),
+            Self::Show { host } => Request::new(Call::PeerShow { host }, portrait),
+            Self::Refresh { host } => Request::new(Call::PeerRefresh { host }, portrait),
             Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
         })
     }
@@ -80,6 +86,45 @@ impl Rule {
             format!("{} is {verdict}.", table::field(rule, "host"))
         })
     }
+}
+
+fn portrait(answer: &serde_json::Value) -> String {
+    let line = |label: &str, value: String| format!("\n  {label:14} {}", table::clean(&value));
+    let words = |list: &serde_json::Value| {
+        let words = list
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(serde_json::Value::as_str);
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!("{}: {}", table::field(answer, "host"), table::field(answer, "decision"));
+    text.push_str(&line("because", table::field(answer, "because")));
+    let said = &answer["discovery"];
+    if said.is_null() {
+        text.push_str(&line(
+            "says",
+            "nothing known yet; ocmesh peer refresh asks it".to_owned(),
+        ));
+    } else {
+        text.push_str(&line("name", table::field(said, "provider")));
+        text.push_str(&line("version", table::field(said, "version")));
+        text.push_str(&line("can", words(&said["capabilities"])));
+        text.push_str(&line("demands", words(&said["criteria"])));
+        text.push_str(&line("takes", words(&said["resource_types"])));
+        text.push_str(&line("asked", table::field(said, "fetched")));
+    }
+    text.push_str(&line("signs since", table::field(answer, "signs_since")));
+    for key in answer["keys"].as_array().into_iter().flatten() {
+        let key = format!("{} {}", table::field(key, "kid"), table::field(key, "thumbprint"));
+        text.push_str(&line("key", key));
+    }
+    if !answer["last_error"].is_null() {
+        let error = &answer["last_error"];
+        let error = format!("{} ({})", table::field(error, "message"), table::field(error, "at"));
+        text.push_str(&line("last failure", error));
+    }
+    text
 }
 
 fn explanation(answer: &serde_json::Value) -> String {

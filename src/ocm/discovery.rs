@@ -18,7 +18,7 @@ use crate::ocm::json;
 pub use ours::Offer;
 
 /// Longest form in which a document is kept, in bytes.
-const KEPT_MAX: usize = 6 * 1024;
+const KEPT_MAX: usize = 5 * 1024;
 /// Longest URL in a document, in bytes.
 const URL_MAX: usize = 512;
 /// Longest name or word in a document, in bytes.
@@ -101,6 +101,16 @@ struct ResourceType {
     protocols: Vec<String>,
     /// With both slashes.
     webdav_root: Option<String>,
+    /// Whether it says that it takes a `uri` only where that is absolute.
+    #[serde(default)]
+    wants_absolute: bool,
+}
+
+/// How a `uri` is written in a share over WebDAV (DIS-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UriForm {
+    Absolute,
+    Relative,
 }
 
 impl Discovery {
@@ -217,6 +227,21 @@ impl Discovery {
             .any(|word| Capability::from_word(word) == Some(capability))
     }
 
+    /// The words for what it can do, as it says them.
+    pub fn capabilities(&self) -> &[String] {
+        &self.capabilities
+    }
+
+    /// The words for what it demands, as it says them.
+    pub fn criteria(&self) -> &[String] {
+        &self.criteria
+    }
+
+    /// The types of resource that it names.
+    pub fn resource_types(&self) -> impl Iterator<Item = &str> {
+        self.resource_types.iter().map(|entry| entry.name.as_str())
+    }
+
     pub fn requires(&self, criterion: Criterion) -> bool {
         self.criteria
             .iter()
@@ -239,6 +264,15 @@ impl Discovery {
             .into_iter()
             .flatten()
             .find_map(|entry| entry.webdav_root.clone())
+    }
+
+    /// Which form of `uri` it takes for this type of resource: relative ones, unless it says otherwise (DIS-6).
+    pub fn uri_form(&self, resource_type: &str) -> UriForm {
+        let named = |name: &str| self.resource_types.iter().find(|entry| entry.name == name);
+        match named(resource_type).or_else(|| named("file")) {
+            Some(entry) if entry.wants_absolute => UriForm::Absolute,
+            _ => UriForm::Relative,
+        }
     }
 
     /// Whether a share of this kind may be sent there (SHR-2a). A file for a user over webdav may always be tried.
@@ -355,6 +389,9 @@ impl Reader<'_> {
             share_types,
             protocols: names.map(|(name, _)| name.clone()).collect(),
             webdav_root: protocols.get("webdav").and_then(|value| self.webdav_root(value)),
+            wants_absolute: protocols
+                .get("webdav-receive")
+                .is_some_and(|value| value["uri"] == "absolute"),
         })
     }
 

@@ -282,6 +282,12 @@ impl JwkSet {
         Ok((set, refused))
     }
 
+    /// Id and thumbprint of each key, for people to compare.
+    pub fn thumbprints(&self) -> Vec<(String, String)> {
+        let both = |key: &Jwk| (key.kid.clone(), key.thumbprint());
+        self.keys.iter().map(both).collect()
+    }
+
     /// The key with exactly this id, even one that everybody knows the private half of.
     pub fn find(&self, kid: &str) -> Option<&Jwk> {
         self.keys.iter().find(|key| key.kid == kid)

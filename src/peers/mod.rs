@@ -1,5 +1,6 @@
 //! Other OCM Servers: whether we deal with them, what they say of themselves, and whether a request is really theirs.
 
+mod known;
 pub mod trust;
 
 use std::sync::Arc;
@@ -9,8 +10,6 @@ use std::time::Duration;
 use moka::sync::Cache;
 use serde::Deserialize;
 use serde::Serialize;
-use tokio::sync::Mutex;
-use url::Url;
 
 use crate::client::Client;
 use crate::client::Outbound;
@@ -28,10 +27,10 @@ use crate::ocm::address::Provider;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Discovery;
 use crate::ocm::jwks::Jwk;
-use crate::ocm::jwks::JwkSet;
 use crate::ocm::signature;
 use crate::ocm::signature::Unverified;
 use crate::ocm::signature::Window;
+use crate::peers::known::Known;
 use crate::peers::trust::Decision;
 use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
@@ -44,15 +43,11 @@ use crate::store::Record;
 use crate::store::Store;
 use crate::store::Txn;
 
-/// How many peers' documents are kept in memory.
-const KNOWN_PEERS: u64 = 2_000;
+pub use self::known::Account;
+
 const SIGNED_LATELY: u64 = 10_000;
-/// An unknown `kid` makes us look again, but not more often than this (T-21).
-const REFETCH_KEYS: Duration = Duration::from_secs(30);
 /// How many servers that we have never dealt with are looked up in a minute because somebody says to be one (T-01, T-10).
 const STRANGERS_A_MINUTE: u32 = 120;
-/// How long a stranger can't have a server called again that failed just now (T-01).
-const SPARE_FAILED: Duration = Duration::from_secs(10);
 /// A signature is remembered at least as long as it could be presented again.
 const REPLAY_MARGIN: Duration = Duration::from_secs(60);
 
@@ -91,42 +86,15 @@ impl Record for SeenSignature {
     }
 }
 
-/// What a peer says of itself, fetched lately.
-#[derive(Default)]
-struct Slot {
-    discovery: Option<(Arc<Discovery>, Timestamp)>,
-    keys: Option<(Arc<JwkSet>, Timestamp)>,
-    /// Why it could not be asked in a stranger's request.
-    failed: Option<(Error, Timestamp)>,
-}
-
-impl Slot {
-    /// # Errors
-    ///
-    /// With the last failure, while it is young.
-    fn spare(&self, now: Timestamp) -> Result<()> {
-        match &self.failed {
-            Some((error, at)) if now < at.plus(SPARE_FAILED) => Err(error.clone()),
-            _ => Ok(()),
-        }
-    }
-
-    fn note<T>(&mut self, outcome: &Result<T>, now: Timestamp) {
-        self.failed = outcome.as_ref().err().map(|error| (error.clone(), now));
-    }
-}
-
 /// The peers of this server.
 #[derive(Clone)]
 pub struct Peers {
     store: Store,
-    client: Client,
+    known: Known,
     clock: Clock,
     keys: Arc<Keys>,
     own: Provider,
     settings: Federation,
-    /// One lock for each peer: of many who want to know the same, one asks.
-    slots: Cache<Provider, Arc<Mutex<Slot>>>,
     /// Since when, and how many strangers were looked up since.
     strangers: Arc<std::sync::Mutex<(Timestamp, u32)>>,
     /// When what was last signed, for as long as it may be presented again.
@@ -135,14 +103,19 @@ pub struct Peers {
 
 impl Peers {
     pub fn new(config: &Config, store: Store, client: Client, clock: Clock, keys: Arc<Keys>) -> Self {
+        let known = Known::new(
+            store.clone(),
+            client,
+            clock.clone(),
+            config.federation.discovery_cache.0,
+        );
         Self {
             store,
-            client,
+            known,
             clock,
             keys,
             own: config.server.public_url.provider().clone(),
             settings: config.federation.clone(),
-            slots: Cache::new(KNOWN_PEERS),
             strangers: Arc::default(),
             signed: Cache::builder()
                 .max_capacity(SIGNED_LATELY)
@@ -199,32 +172,52 @@ impl Peers {
             .await
     }
 
-    /// What the server at `host` says of itself; asked at most once in `federation.discovery_cache` (DIS-1).
+    /// What the server at `host` says of itself; asked at most once in `federation.discovery_cache` (DIS-1). For work
+    /// that goes on behind: it may take as long as a peer may take to answer.
     ///
     /// # Errors
     ///
     /// [`Reason::WeRefuseThem`] before anything is sent (DIS-12); a reason of [`Kind::Peer`] if it can't be had.
     pub async fn discover(&self, host: &Provider, purpose: Purpose) -> Result<Arc<Discovery>> {
         self.permit(host, purpose).await?;
-        let slot = self.slot(host);
-        let mut slot = slot.lock().await;
-        self.discovery_in(&mut slot, host).await
+        self.known.discovery(host).await
+    }
+
+    /// As [`Self::discover`], for someone who waits, but not for long: a peer that takes more than `patience`, or failed
+    /// just now, is an error at once. It is asked all the same, so that the answer is there the next time.
+    pub async fn discover_within(
+        &self,
+        host: &Provider,
+        purpose: Purpose,
+        patience: Duration,
+    ) -> Result<Arc<Discovery>> {
+        self.permit(host, purpose).await?;
+        self.known.spare(host)?;
+        tokio::time::timeout(patience, self.known.discovery(host))
+            .await
+            .unwrap_or_else(|_| Err(slow(host)))
+    }
+
+    /// What the server said of itself last, without waiting for it; none if we never asked. What is old is asked for
+    /// anew behind.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::WeRefuseThem`]; why there is nothing, if it was asked just now in vain.
+    pub async fn last_known(&self, host: &Provider, purpose: Purpose) -> Result<Option<Arc<Discovery>>> {
+        self.permit(host, purpose).await?;
+        self.known.last(host).await
     }
 
     /// As [`Self::discover`], on the word of a stranger: a server that failed a moment ago is left alone, so that nobody
     /// can have it called over and over in its own name (T-01, T-21).
     async fn discover_for_stranger(&self, host: &Provider, purpose: Purpose) -> Result<Arc<Discovery>> {
         let decision = self.permit(host, purpose).await?;
-        let now = self.clock.now();
-        let slot = self.slot(host);
-        let mut slot = slot.lock().await;
-        slot.spare(now)?;
-        if slot.discovery.is_none() {
-            self.spare_strangers(&decision, now).await?;
+        self.known.spare(host)?;
+        if !self.known.knows(host) {
+            self.spare_strangers(&decision, self.clock.now()).await?;
         }
-        let found = self.discovery_in(&mut slot, host).await;
-        slot.note(&found, now);
-        found
+        self.known.discovery(host).await
     }
 
     /// Passes for a server that we know in some way, and for so many others in a minute: whoever makes up names must not
@@ -252,9 +245,34 @@ impl Peers {
         Ok(())
     }
 
+    /// Since when a server is known to sign, if it is (T-24).
+    pub async fn signs_since(&self, host: &Provider) -> Result<Option<Timestamp>> {
+        let known = self
+            .store
+            .read(async |txn| txn.get::<Peer>([host.to_string()]).await)
+            .await?;
+        Ok(known.map(|peer| peer.signs_since))
+    }
+
+    /// What is known of a server, without asking it.
+    pub async fn account(&self, host: &Provider) -> Result<Account> {
+        self.known.account(host).await
+    }
+
+    /// Asks at once for what may have changed: an admin wants to know, or has heard that a key was taken back (T-20).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::discover`].
+    pub async fn refresh(&self, host: &Provider) -> Result<Arc<Discovery>> {
+        self.permit(host, Purpose::Invite).await?;
+        self.known.forget(host);
+        self.known.discovery(host).await
+    }
+
     /// Asks anew at the next occasion.
     pub fn forget(&self, host: &Provider) {
-        self.slots.invalidate(host);
+        self.known.forget(host);
     }
 
     /// The request with our signature where the peer reads one, and without where it would refuse it (SIG-3b).
@@ -387,120 +405,15 @@ impl Peers {
         }
     }
 
-    fn slot(&self, host: &Provider) -> Arc<Mutex<Slot>> {
-        self.slots.get_with(host.clone(), Arc::default)
-    }
-
-    async fn discovery_in(&self, slot: &mut Slot, host: &Provider) -> Result<Arc<Discovery>> {
-        let now = self.clock.now();
-        if let Some((known, fetched)) = &slot.discovery
-            && now < fetched.plus(self.settings.discovery_cache.0)
-        {
-            return Ok(Arc::clone(known));
-        }
-        let fresh = Arc::new(self.fetch_discovery(host).await?);
-        slot.discovery = Some((Arc::clone(&fresh), now));
-        Ok(fresh)
-    }
-
-    /// https first; http only into networks where the operator said that it is spoken (DIS-2).
-    async fn fetch_discovery(&self, host: &Provider) -> Result<Discovery> {
-        let over_https = self.fetch_discovery_over("https", host).await;
-        let unreachable = |error: &Error| {
-            matches!(
-                error.reason(),
-                Reason::NoAnswer | Reason::TlsFailed | Reason::PrivateAddress
-            )
-        };
-        match over_https {
-            Err(error) if unreachable(&error) && self.client.guard().speaks_plain_http() => self
-                .fetch_discovery_over("http", host)
-                .await
-                // What https said is nearer to the truth than that http is not spoken either.
-                .map_err(|second| {
-                    if unreachable(&second) && second.reason() == Reason::PrivateAddress {
-                        error
-                    } else {
-                        second
-                    }
-                }),
-            other => other,
-        }
-    }
-
-    async fn fetch_discovery_over(&self, scheme: &str, host: &Provider) -> Result<Discovery> {
-        let url = Url::parse(&format!("{scheme}://{host}/.well-known/ocm")).map_err(Error::internal)?;
-        let answer = self.client.document(&url).await?;
-        let not_ocm = || {
-            Error::new(
-                Reason::NotOcm,
-                format!("{host} answers, but is not an Open Cloud Mesh server (or has it switched off)."),
-            )
-        };
-        if answer.status != 200 {
-            return Err(match answer.status {
-                429 | 503 => busy(host, answer.retry_after),
-                _ => not_ocm(),
-            });
-        }
-        let discovery =
-            Discovery::parse(&answer.body, host, scheme == "http").map_err(|invalid| not_ocm().caused_by(invalid))?;
-        if !discovery.enabled() {
-            return Err(Error::new(
-                Reason::OcmDisabled,
-                format!("{host} has Open Cloud Mesh switched off."),
-            ));
-        }
-        Ok(discovery)
-    }
-
-    /// The key that `host` publishes under this id (SIG-5, T-20).
+    /// The key that a server publishes under this id (SIG-5, T-20).
     async fn key(&self, decision: &Decision, kid: &str) -> Result<Jwk> {
-        let (host, now) = (&decision.host, self.clock.now());
-        let slot = self.slot(host);
-        let mut slot = slot.lock().await;
-        let cached = slot.keys.clone();
-        if let Some((set, fetched)) = &cached {
-            let fresh = now < fetched.plus(self.settings.discovery_cache.0);
-            match set.find_trusted(kid) {
-                Some(key) if fresh => return Ok(key.clone()),
-                None if now < fetched.plus(REFETCH_KEYS) => return Err(no_such_key()),
-                _ => {}
-            }
+        let host = &decision.host;
+        if let Some(key) = self.known.key(host, kid)? {
+            return Ok(key);
         }
-        slot.spare(now)?;
-        self.spare_strangers(decision, now).await?;
-        let fetched = self.fetch_keys(&mut slot, host).await;
-        slot.note(&fetched, now);
-        let set = Arc::new(fetched?);
-        slot.keys = Some((Arc::clone(&set), now));
-        set.find_trusted(kid).cloned().ok_or_else(no_such_key)
-    }
-
-    async fn fetch_keys(&self, slot: &mut Slot, host: &Provider) -> Result<JwkSet> {
-        let unusable = |error: Error| {
-            Error::new(
-                Reason::SignatureInvalid,
-                "The keys of the server that signed could not be had.",
-            )
-            .caused_by(error)
-        };
-        let discovery = self.discovery_in(slot, host).await.map_err(unusable)?;
-        let well_known = || {
-            discovery
-                .end_point()
-                .join("/.well-known/jwks.json")
-                .map_err(Error::internal)
-        };
-        let url = discovery.jwks_uri().map_or_else(well_known, |url| Ok(url.clone()))?;
-        let answer = self.client.document(&url).await.map_err(unusable)?;
-        if answer.status != 200 {
-            return Err(unusable(Error::new(
-                Reason::PeerBadAnswer,
-                format!("{host} answered {} instead of its keys.", answer.status),
-            )));
-        }
-        JwkSet::parse(&answer.body).map_err(|invalid| unusable(invalid.into()))
+        self.known.spare(host).map_err(known::unusable)?;
+        self.spare_strangers(decision, self.clock.now()).await?;
+        self.known.fetch_key(host, kid).await
     }
 
     /// Takes a signature once. The mark is in the log before whatever the request leads to, and so on disk before any
@@ -539,13 +452,15 @@ fn signature_refused(cause: signature::SignatureError) -> Error {
     Error::new(Reason::SignatureInvalid, "The signature of this request is not valid.").caused_by(cause)
 }
 
-fn no_such_key() -> Error {
-    Error::new(Reason::SignatureInvalid, "The signature of this request is not valid.")
-        .caused_by("the server publishes no such key, or one that can't be trusted")
-}
-
 pub(crate) fn busy(host: &Provider, retry_after: Option<Duration>) -> Error {
     Error::new(Reason::PeerBusy, format!("{host} is busy; it will be asked again.")).retry_after(retry_after)
+}
+
+fn slow(host: &Provider) -> Error {
+    Error::new(
+        Reason::NoAnswer,
+        format!("{host} takes its time. It is being asked; try again in a moment."),
+    )
 }
 
 /// What a peer's status and complaint mean to us, for an answer that is not a success.

@@ -1,6 +1,7 @@
 //! Shares, in both roles: what our users share with people elsewhere, and what is shared with them.
 
 pub mod access;
+pub mod announce;
 pub mod received;
 pub mod sent;
 
@@ -25,6 +26,7 @@ use crate::secret::Secret;
 use crate::store::Store;
 use crate::store::Txn;
 
+pub use self::announce::NewShare;
 pub use self::received::ReceivedShare;
 pub use self::sent::SentShare;
 

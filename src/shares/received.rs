@@ -157,7 +157,7 @@ impl Shares {
                             .in_field("providerId"),
                     );
                 }
-                check_room(txn, &message.sender, &user.name).await?;
+                check_room(txn, &message.sender, &user.name, now).await?;
                 let share = record(message, &user.name, now);
                 txn.put(&share).await?;
                 Ok(share)
@@ -311,15 +311,16 @@ async fn own(txn: &mut Txn, user: &str, id: &str) -> Result<ReceivedShare> {
         .ok_or_else(|| no_such_share().in_field("id"))
 }
 
-async fn check_room(txn: &mut Txn, sender: &OcmAddress, user: &str) -> Result<()> {
-    let waiting = txn
-        .find::<ReceivedShare>(
-            "pending",
-            [&sender.to_string(), user],
-            &crate::store::Page::first(MAX_PENDING),
-        )
-        .await?;
-    if waiting.items.len() >= MAX_PENDING {
+/// Passes while a sender has not too many shares waiting for one user (T-37). What is over waits for nothing, but takes
+/// room, so there is a limit to that, too.
+async fn check_room(txn: &mut Txn, sender: &OcmAddress, user: &str, now: Timestamp) -> Result<()> {
+    let page = Page::first(4 * MAX_PENDING);
+    let kept = txn
+        .find::<ReceivedShare>("pending", [&sender.to_string(), user], &page)
+        .await?
+        .items;
+    let waiting = kept.iter().filter(|share| !share.expired(now)).count();
+    if waiting >= MAX_PENDING || kept.len() >= 4 * MAX_PENDING {
         return Err(Error::new(
             Reason::Busy,
             "Too many shares of this sender wait for a decision; try again later.",

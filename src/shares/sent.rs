@@ -1,7 +1,5 @@
 //! What our users share with people on other servers: the role of the Sending Server.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -12,27 +10,13 @@ use crate::error::Result;
 use crate::files::TreePath;
 use crate::ocm::address::OcmAddress;
 use crate::ocm::address::Provider;
-use crate::ocm::discovery::Capability;
-use crate::ocm::discovery::Criterion;
-use crate::ocm::discovery::Discovery;
 use crate::ocm::notification::NotificationType;
-use crate::ocm::share::OtherProtocols;
 use crate::ocm::share::Permissions;
-use crate::ocm::share::ProviderId;
-use crate::ocm::share::Requirements;
-use crate::ocm::share::ResourceType;
-use crate::ocm::share::ShareCreationNotification;
-use crate::ocm::share::ShareType;
-use crate::ocm::share::WebdavOffer;
-use crate::ocm::share::WebdavUri;
 use crate::outbox;
 use crate::outbox::Cargo;
 use crate::outbox::Delivery;
 use crate::outbox::Failure;
 use crate::outbox::Progress;
-use crate::peers;
-use crate::peers::trust::Purpose;
-use crate::random;
 use crate::secret::Secret;
 use crate::secret::hash_of;
 use crate::shares::Shares;
@@ -44,12 +28,6 @@ use crate::store::Listing;
 use crate::store::Page;
 use crate::store::Record;
 use crate::store::Txn;
-use crate::users::User;
-
-/// 256 bits, in letters and digits: deployed servers keep at most 64 of them and split at `:`.
-const SECRET_LENGTH: usize = 43;
-/// How long someone who shares waits for the other server to be looked up; after that the queue goes on with it.
-const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// Where a sent share stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,150 +101,12 @@ impl SentShare {
         matches!(self.state, SentState::Pending | SentState::Accepted) && !self.expired(now)
     }
 
-    fn is_to_be_announced(&self) -> bool {
-        !matches!(self.state, SentState::Stopped | SentState::Left)
+    pub(super) fn is_to_be_announced(&self, now: Timestamp) -> bool {
+        !matches!(self.state, SentState::Stopped | SentState::Left) && !self.expired(now)
     }
-}
-
-/// What a user wants to share.
-#[derive(Clone, Debug)]
-pub struct NewShare {
-    pub path: TreePath,
-    pub to: OcmAddress,
-    pub write: bool,
-    pub expires: Option<Timestamp>,
 }
 
 impl Shares {
-    /// Shares a file or folder: the share and its delivery are one commit, so neither is ever without the other.
-    ///
-    /// The other server is looked up first. One that can't be reached just now gets the share later; one that can't take
-    /// it at all is an error here, and nothing is kept.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason::NotFound`] if there is nothing at `path`; [`Reason::Invalid`] for the recipient or the end;
-    /// [`Reason::WeRefuseThem`]; [`Reason::NeedsTokenExchange`] and other reasons of
-    /// [`Kind::Peer`](crate::error::Kind::Peer).
-    pub async fn create(&self, user: &User, new: NewShare, now: Timestamp) -> Result<SentShare> {
-        if new.path.is_root() {
-            return Err(Error::invalid(
-                "path",
-                "Share a file or a folder, not everything at once.",
-            ));
-        }
-        if new.expires.is_some_and(|end| end <= now) {
-            return Err(Error::invalid("until", "The end of a share lies in the future."));
-        }
-        let entry = self.homes.of(&user.name).await?.stat(&new.path).await?;
-        let host = &new.to.provider;
-        self.peers.permit(host, Purpose::Federate).await?;
-        let look_up = tokio::time::timeout(LOOK_UP, self.peers.discover(host, Purpose::Federate));
-        let found = look_up.await.unwrap_or_else(|_| Err(peers::busy(host, None)));
-        let (strict, last_error) = match found {
-            Ok(discovery) => (self.must_exchange(&discovery, entry.is_folder())?, None),
-            Err(error) if peers::worth_retrying(&error) => (true, Some(Failure::new(&error, now))),
-            Err(error) => return Err(error),
-        };
-        let share = SentShare {
-            id: random::number(),
-            user: user.name.clone(),
-            folder: entry.is_folder(),
-            name: entry.name,
-            path: new.path,
-            share_with: new.to,
-            permissions: Permissions {
-                read: true,
-                write: new.write,
-                share: false,
-            },
-            secret: random::token(SECRET_LENGTH),
-            strict,
-            created: now,
-            expires: new.expires,
-            state: SentState::Pending,
-            tried: false,
-            announced: None,
-            last_error,
-        };
-        let delivery = Delivery::new(
-            share.share_with.provider.clone(),
-            Cargo::Share,
-            &share.id,
-            &user.name,
-            None,
-            now,
-        );
-        self.store
-            .run(async |txn| {
-                txn.put(&share).await?;
-                txn.put(&delivery).await
-            })
-            .await?;
-        self.outbox.nudge();
-        Ok(share)
-    }
-
-    /// Whether a share with this peer must be read with exchanged tokens only (SHR-2, SHR-3): always where the peer can,
-    /// since a secret that opens nothing by itself is one less to lose.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason::NeedsTokenExchange`] if we insist and it can't; [`Reason::TheyCannotTakeThis`] if it says that it takes
-    /// no files from others.
-    pub fn must_exchange(&self, peer: &Discovery, folder: bool) -> Result<bool> {
-        let can = peer.has(Capability::ExchangeToken);
-        if self.config.federation.require_token_exchange && !can {
-            return Err(Error::new(
-                Reason::NeedsTokenExchange,
-                "That server can't exchange secrets for short-lived tokens, and this one insists on it.",
-            ));
-        }
-        // A file for a user over WebDAV may always be tried (SHR-2a).
-        let resource = if folder { "folder" } else { "file" };
-        if !peer.supports(resource, "user", "webdav") {
-            return Err(Error::new(
-                Reason::TheyCannotTakeThis,
-                format!("That server takes no {resource}s from others."),
-            ));
-        }
-        Ok(can || peer.requires(Criterion::MustExchangeToken))
-    }
-
-    /// The Share Creation Notification of a share (SHR-4 to SHR-6).
-    pub fn announcement(&self, share: &SentShare, sharer: &User) -> Result<ShareCreationNotification> {
-        let address = OcmAddress::new(&*sharer.name, self.own().clone())?;
-        Ok(ShareCreationNotification {
-            share_with: share.share_with.clone(),
-            name: share.name.clone(),
-            description: None,
-            provider_id: ProviderId::new(&share.id)?,
-            owner: address.clone(),
-            sender: address,
-            owner_display_name: Some(sharer.display_name.clone()),
-            sender_display_name: Some(sharer.display_name.clone()),
-            share_type: ShareType::User,
-            resource_type: if share.folder {
-                ResourceType::Folder
-            } else {
-                ResourceType::File
-            },
-            expiration: share.expires,
-            webdav: WebdavOffer {
-                // Below the WebDAV root of our discovery document (ACC-4).
-                uri: Some(WebdavUri::parse(&share.id)?),
-                shared_secret: share.secret.clone(),
-                permissions: share.permissions,
-                requirements: Requirements {
-                    must_exchange_token: share.strict,
-                    must_use_mfa: false,
-                },
-                size: None,
-            },
-            others: OtherProtocols::default(),
-        })
-    }
-
     pub async fn sent(&self, user: &str, page: &Page) -> Result<Listing<SentShare>> {
         self.store
             .read(async |txn| txn.find::<SentShare>("user", [user], page).await)
@@ -328,36 +168,6 @@ impl Shares {
             }
         }
     }
-
-    /// Notes, before the announcement is sent, that it may arrive, and how the share will have to be read: the record is
-    /// never behind what the peer was told. False where the share has been stopped: then nothing may be sent.
-    pub async fn announcing(&self, id: &str, strict: bool) -> Result<bool> {
-        self.store
-            .run(async |txn| {
-                let share = txn.get::<SentShare>([id]).await?;
-                let Some(mut share) = share.filter(SentShare::is_to_be_announced) else {
-                    return Ok(false);
-                };
-                if share.strict != strict || !share.tried {
-                    share.strict = strict;
-                    share.tried = true;
-                    txn.put(&share).await?;
-                }
-                Ok(true)
-            })
-            .await
-    }
-
-    /// The share that a delivery announces, and who shares it; none once there is nothing to announce any more.
-    pub async fn to_announce(&self, delivery: &Delivery) -> Result<Option<(SentShare, User)>> {
-        self.store
-            .read(async |txn| {
-                let share = txn.get::<SentShare>([&delivery.share]).await?;
-                let user = txn.get::<User>([&delivery.user]).await?;
-                Ok(share.filter(SentShare::is_to_be_announced).zip(user))
-            })
-            .await
-    }
 }
 
 /// A delivery arrived: it leaves the queue in the commit that notes it on its share. Whoever stopped the share meanwhile
@@ -370,7 +180,7 @@ pub async fn delivered(txn: &mut Txn, delivery: &Delivery, now: Timestamp) -> Re
     if delivery.cargo != Cargo::Share {
         return Ok(());
     }
-    if share.state == SentState::Stopped {
+    if share.state == SentState::Stopped || share.expired(now) {
         return Ok(());
     }
     share.announced = share.announced.or(Some(now));

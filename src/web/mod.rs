@@ -83,6 +83,8 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/servers", get().to(admin::servers::list))
         .route("/admin/servers", post().to(admin::servers::set))
         .route("/admin/servers/remove", post().to(admin::servers::remove))
+        .route("/admin/servers/{host}", get().to(admin::peer::show))
+        .route("/admin/servers/{host}/refresh", post().to(admin::peer::refresh))
         .route("/admin/users", get().to(admin::users::list))
         .route("/admin/users", post().to(admin::users::add))
         .route("/admin/queue", get().to(admin::queue::list))

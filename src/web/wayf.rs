@@ -1,5 +1,7 @@
 //! "Where is your account?": the page that an invitation's link leads to, for someone who has no account here.
 
+use std::time::Duration;
+
 use actix_web::web::Data;
 use actix_web::web::Query;
 use askama::Template;
@@ -19,6 +21,9 @@ use crate::web::page::Answer;
 use crate::web::page::Fault;
 use crate::web::page::Page;
 use crate::web::session::OpenForm;
+
+/// How long a visitor waits for the server that he names.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Template)]
 #[template(path = "wayf.html")]
@@ -101,7 +106,7 @@ async fn find(site: &Site, (invite, user): &(SentInvite, User), server: &str) ->
     }
     let discovery = site
         .peers
-        .discover(&host, Purpose::Invite)
+        .discover_within(&host, Purpose::Invite, PATIENCE)
         .await
         .map_err(|error| error.in_field("server"))?;
     let own = own.to_string();

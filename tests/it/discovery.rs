@@ -61,7 +61,7 @@ async fn open_server() -> TestServer {
 }
 
 #[actix_web::test]
-async fn dis_3_to_dis_6_the_document_says_where_and_what_this_server_is() {
+async fn dis_3_dis_4_dis_5_dis_6_adr_3_the_document_says_where_and_what_this_server_is() {
     let server = TestServer::start_with(|config| config.server.name = "Physics \"cloud\"".to_owned()).await;
     let document = get(&server, DOCUMENT).await;
     assert_eq!(document["enabled"], true);

@@ -306,7 +306,7 @@ fn after(state: &'static str, kind: &str) -> &'static str {
 }
 
 #[actix_web::test]
-async fn t40_every_two_notifications_lead_where_their_order_says() {
+async fn not_3_t40_every_two_notifications_lead_where_their_order_says() {
     let server = sender().await;
     let rogue = Rogue::start().await;
     for first in TYPES {
@@ -428,7 +428,7 @@ async fn t40_what_the_sender_took_back_stays_gone() {
 }
 
 #[actix_web::test]
-async fn t41_no_notification_widens_what_a_share_permits() {
+async fn not_6_t41_no_notification_widens_what_a_share_permits() {
     let server = sender().await;
     let rogue = Rogue::start().await;
     let id = share_with(&server, &rogue).await;

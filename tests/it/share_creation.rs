@@ -74,7 +74,7 @@ fn says(rogue: &Rogue, change: impl FnOnce(&mut Value)) {
 }
 
 #[actix_web::test]
-async fn shr_1_a_share_arrives_in_the_inbox_of_the_one_it_is_for() {
+async fn shr_1_shr_15_a_share_arrives_in_the_inbox_of_the_one_it_is_for() {
     let pair = Pair::acquainted().await;
     pair.a.put_file("ada", "/report.txt", "hello").await;
     let to = pair.b.address("bob");
@@ -112,7 +112,7 @@ async fn shr_1_a_share_arrives_in_the_inbox_of_the_one_it_is_for() {
 }
 
 #[actix_web::test]
-async fn shr_4_what_we_send_is_whole_and_signed_in_the_one_form() {
+async fn shr_4_shr_6_sig_1_what_we_send_is_whole_and_signed_in_the_one_form() {
     let server = sender().await;
     let rogue = Rogue::start().await;
     let share = announced(&server, &rogue).await;

@@ -1,7 +1,7 @@
 //! The pages, driven as a browser without scripts would: forms, links, one cookie.
 
 mod admins;
-mod browser;
+pub mod browser;
 mod files;
 mod meeting;
 mod pages;
@@ -29,6 +29,7 @@ fn example(route: &str) -> String {
         .replace(r"{id:\d+}", "1")
         .replace("{path:(/.*)?}", "/")
         .replace("{address}", "x%40y.example")
+        .replace("{host}", "x.example")
         .replace("{verb}", "accept")
         .replace("{file}", "icon.svg")
 }

@@ -1,0 +1,70 @@
+//! One server: whether we deal with it, what it says of itself, its keys, and what went wrong last.
+
+use actix_web::web::Data;
+use actix_web::web::Path;
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::error::Result;
+use crate::ocm::address::Provider;
+use crate::ocm::discovery::Discovery;
+use crate::peers::Account;
+use crate::peers::trust::Decision;
+use crate::peers::trust::Purpose;
+use crate::site::Site;
+use crate::users::Session;
+use crate::web::page;
+use crate::web::page::Answer;
+use crate::web::page::Fault;
+use crate::web::page::Page;
+use crate::web::session::Admin;
+use crate::web::session::Form;
+use crate::web::session::NoFields;
+
+#[derive(Template)]
+#[template(path = "admin_peer.html")]
+struct Show {
+    page: Page,
+    fault: Option<Fault>,
+    host: Provider,
+    decision: Decision,
+    account: Account,
+    signs_since: Option<Timestamp>,
+}
+
+impl Show {
+    /// What it says, and when it said so; none while that is to be asked for anew.
+    fn said(&self) -> Option<(&Discovery, Option<Timestamp>)> {
+        let (discovery, fetched) = self.account.discovery.as_ref()?;
+        Some((discovery, Some(*fetched).filter(|at| *at > Timestamp(0))))
+    }
+}
+
+pub async fn show(site: Data<Site>, Admin(session): Admin, host: Path<String>) -> Answer {
+    let host = Provider::parse(&host).map_err(Error::from)?;
+    page::show(&portrait(&site, &session, host, None).await?)
+}
+
+/// Asks the server now; this is the one page that waits for a peer, for that is what was asked for.
+pub async fn refresh(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
+    let host = Provider::parse(&host).map_err(Error::from)?;
+    match site.peers.refresh(&host).await {
+        Ok(_) => Ok(page::go(format!("/admin/servers/{host}"))),
+        Err(error) => {
+            let again = portrait(&site, &form.session, host, Some(Fault::of(error)?)).await?;
+            page::show_again(&again.fault, &again)
+        }
+    }
+}
+
+async fn portrait(site: &Site, session: &Session, host: Provider, fault: Option<Fault>) -> Result<Show> {
+    Ok(Show {
+        page: Page::of(site, session, "servers", host.to_string()),
+        fault,
+        decision: site.peers.explain(&host, Purpose::Federate).await?,
+        account: site.peers.account(&host).await?,
+        signs_since: site.peers.signs_since(&host).await?,
+        host,
+    })
+}
