@@ -249,7 +249,8 @@ impl Current {
             });
         }
         let mut retiring = ring.retiring.clone();
-        retiring.sort_by_key(|key| std::cmp::Reverse((key.until, key.since)));
+        // The kid last, so that the order is the same after a restart.
+        retiring.sort_by(|a, b| (b.until, b.since, b.jwk.kid()).cmp(&(a.until, a.since, a.jwk.kid())));
         keys.extend(retiring.into_iter().map(|key| PublishedKey {
             jwk: key.jwk,
             state: State::Retiring,
@@ -270,3 +271,6 @@ impl Current {
         pending.unwrap_or(&self.keys[0])
     }
 }
+
+#[cfg(test)]
+mod tests;
