@@ -496,7 +496,7 @@ fn t44_no_secret_is_ever_logged_even_at_trace() {
 }
 
 #[test]
-fn t22_keys_are_rotated_by_commands_and_their_private_halves_stay_where_they_are() {
+fn keys_are_rotated_by_commands_and_their_private_halves_stay_where_they_are() {
     let mut a = Installation::new();
     // While no server runs, on its data.
     let first = a.json(&["key", "list"])[0].clone();

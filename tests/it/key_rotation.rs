@@ -289,7 +289,7 @@ async fn a_token_outlives_a_rotation_but_not_a_theft_and_the_peer_gets_a_fresh_o
 }
 
 #[actix_web::test]
-async fn t45_a_token_that_a_thief_makes_with_a_dropped_key_opens_nothing() {
+async fn t20_a_token_that_a_thief_makes_with_a_dropped_key_opens_nothing() {
     let server = TestServer::start().await;
     server.user("ada").await;
     server.put_file("ada", "a.txt", "hello").await;
