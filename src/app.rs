@@ -226,6 +226,13 @@ async fn watch(server: actix_web::dev::Server) {
 
 async fn keep_house(site: Site) {
     loop {
+        // Before the first wait, too: keys whose time ended while no server ran are not to be published again.
+        if let Err(error) = site.keys.advance(site.clock.now()).await {
+            tracing::warn!(
+                causes = error.causes(),
+                "The signing keys are not what they should be by now: {error}"
+            );
+        }
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;
         let done = async {
             site.peers.forget_old_signatures().await?;

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
+pub use self::value::Every;
 pub use self::value::Listen;
 pub use self::value::PublicUrl;
 pub use self::value::Size;
@@ -35,6 +36,7 @@ pub struct Config {
     pub federation: Federation,
     pub invites: Invites,
     pub shares: Shares,
+    pub keys: Keys,
     pub files: Files,
     pub accounts: Accounts,
     pub limits: Limits,
@@ -131,6 +133,14 @@ pub struct Shares {
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    pub publish_before_use: Span,
+    pub publish_after_use: Span,
+    pub rotate_every: Every,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Files {
     pub max_upload: Size,
 }
@@ -208,6 +218,16 @@ impl Default for Shares {
         Self {
             token_lifetime: Span::seconds(300),
             delivery_retry: [10, 60, 600, 3600, 6 * 3600, 24 * 3600].map(Span::seconds).to_vec(),
+        }
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            publish_before_use: Span::seconds(86_400),
+            publish_after_use: Span::seconds(7 * 86_400),
+            rotate_every: Every::OFF,
         }
     }
 }
@@ -304,6 +324,23 @@ impl Config {
         }
         if self.shares.delivery_retry.is_empty() {
             return Err(Error::invalid("shares.delivery_retry", "At least one wait is needed."));
+        }
+        let Keys {
+            publish_before_use: before,
+            publish_after_use: after,
+            rotate_every: every,
+        } = &self.keys;
+        if *after < self.shares.token_lifetime {
+            return Err(Error::invalid(
+                "keys.publish_after_use",
+                "This must be at least shares.token_lifetime, or tokens would end with the key that signed them.",
+            ));
+        }
+        if every.0.is_some_and(|every| every <= before.0.saturating_add(after.0)) {
+            return Err(Error::invalid(
+                "keys.rotate_every",
+                "This must be longer than publish_before_use and publish_after_use together, or \"off\".",
+            ));
         }
         let said = Server::default();
         if self.server.public_url == said.public_url
@@ -460,6 +497,7 @@ mod tests {
         check("[server]\nlisten = \"8080\"", &[":2:", "8080", "127.0.0.1:8080"]);
         check("[invites]\nexpires = \"a week\"", &[":2:", "a week", "7d"]);
         check("[limits]\nmax_body = \"many\"", &[":2:", "64KiB"]);
+        check("[keys]\nrotate_every = \"never\"", &[":2:", "never", "off", "365d"]);
         check("[server]\npublic_url = \"https://a.example/cloud\"", &[":2:", "root"]);
         check("[[federation.private_network]]\ncidr = \"10.0.0.0/99\"", &[":2:"]);
     }
@@ -490,6 +528,16 @@ mod tests {
             "tls.mode",
         );
         check("[shares]\ndelivery_retry = []", "shares.delivery_retry");
+        check("[keys]\npublish_after_use = \"299s\"", "keys.publish_after_use");
+        check("[keys]\nrotate_every = \"8d\"", "keys.rotate_every");
+    }
+
+    #[test]
+    fn what_is_done_every_so_often_may_be_off() {
+        let every = |text: &str| Config::parse(&format!("[keys]\nrotate_every = \"{text}\""), "x").unwrap();
+        assert_eq!(every("off").keys.rotate_every, Every::OFF);
+        assert_eq!(every("9d").keys.rotate_every.0, Some(Span::seconds(9 * 86_400).0));
+        every("9d").check().unwrap();
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! 6. [`config`] — what the operator chose
 //! 7. [`store`] — everything kept: records, transactions, and the engine below them
 //! 8. [`client`] — everything asked of other servers: limits, address guard
-//! 9. [`keys`] — the key this server signs with
+//! 9. [`keys`] — the keys this server signs with
 //! 10. [`users`] — accounts, passwords, sessions
 //! 11. [`files`] — Resources here: safe paths, atomic replacement
 //! 12. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it

@@ -70,7 +70,7 @@ impl Site {
             .await
             .map_err(Error::internal)??;
         let clock = world.clock;
-        let keys = Arc::new(Keys::load(&store, &config.server.public_url, clock.now()).await?);
+        let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
         let client = Client::new(&config, world.lookup)?;
         let homes = Homes::open(&config.server.data_dir.join("files")).await?;
         let peers = Peers::new(&config, store.clone(), client.clone(), clock.clone(), Arc::clone(&keys));

@@ -2,6 +2,7 @@
 //! admin socket, or runs them itself while no server does.
 
 mod files;
+mod keys;
 mod people;
 mod servers;
 mod shares;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use crate::client::ByteStream;
 use crate::error::Error;
 use crate::error::Result;
+use crate::keys::Rotation;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::store::Listing;
@@ -143,6 +145,11 @@ pub enum Call {
     QueueDrop {
         id: String,
     },
+    KeyList,
+    KeyRotate {
+        how: Rotation,
+    },
+    KeyCancel,
 }
 
 impl Call {
@@ -224,6 +231,9 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::QueueList => servers::queue(site).await?,
         Call::QueueRetry { id } => servers::retry(site, &id).await?,
         Call::QueueDrop { id } => servers::drop(site, &id).await?,
+        Call::KeyList => keys::list(site),
+        Call::KeyRotate { how } => keys::rotate(site, how).await?,
+        Call::KeyCancel => keys::cancel(site).await?,
     }))
 }
 

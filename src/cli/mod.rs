@@ -5,6 +5,7 @@ mod contact;
 mod demo;
 mod file;
 mod invite;
+mod key;
 mod peer;
 mod queue;
 mod serve;
@@ -88,6 +89,9 @@ enum Command {
     /// What is on its way to other servers
     #[command(subcommand)]
     Queue(queue::Verb),
+    /// The keys that this server signs with
+    #[command(subcommand)]
+    Key(key::Verb),
 }
 
 /// A call, what follows it, and how its answer is shown to a person.
@@ -179,6 +183,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Share(verb) => verb.request()?,
         Command::Peer(verb) => verb.request()?,
         Command::Queue(verb) => verb.request()?,
+        Command::Key(verb) => verb.request(),
     };
     confirm(request.danger.as_deref(), global.yes)?;
     let show = request.show;

@@ -131,6 +131,29 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// How often something is done by itself: `365d`, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Every(pub Option<Duration>);
+
+impl Every {
+    pub const OFF: Self = Self(None);
+}
+
+impl<'de> Deserialize<'de> for Every {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.trim() == "off" {
+            return Ok(Self::OFF);
+        }
+        let wrong = |_| {
+            D::Error::custom(format!(
+                "\"{text}\" is neither \"off\" nor a length of time, such as 365d"
+            ))
+        };
+        text.parse::<Span>().map(|span| Self(Some(span.0))).map_err(wrong)
+    }
+}
+
 /// A number of bytes: `64KiB`, `10MB`, `2GiB`, or a bare number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);

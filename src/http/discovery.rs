@@ -5,7 +5,6 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::Data;
 use bytes::Bytes;
-use serde_json::json;
 use url::Url;
 
 use crate::config::Config;
@@ -20,19 +19,16 @@ use crate::ocm::discovery::Offer;
 use crate::shares::WEBDAV_PATH;
 use crate::site::Site;
 
-/// Both documents as they are sent: nothing in them changes while the server runs.
+/// The discovery document as it is sent: nothing in it changes while the server runs.
 pub struct Published {
     document: Bytes,
-    keys: Bytes,
 }
 
 impl Published {
     pub fn of(site: &Site) -> Result<Self> {
         let document = Discovery::ours(&offer(&site.config)?);
-        let keys = json!({ "keys": site.keys.published() });
         Ok(Self {
             document: Bytes::from(document.to_string()),
-            keys: Bytes::from(keys.to_string()),
         })
     }
 }
@@ -43,8 +39,8 @@ pub async fn document(published: Data<Published>) -> HttpResponse {
 }
 
 /// `GET /.well-known/jwks.json` (_JWKS_).
-pub async fn keys(published: Data<Published>) -> HttpResponse {
-    public("application/jwk-set+json", published.keys.clone())
+pub async fn keys(site: Data<Site>) -> HttpResponse {
+    public("application/jwk-set+json", site.keys.jwk_set())
 }
 
 fn public(content_type: &'static str, body: Bytes) -> HttpResponse {

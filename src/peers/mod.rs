@@ -281,7 +281,7 @@ impl Peers {
             return request;
         }
         let created = self.unused_moment(request.fingerprint());
-        request.signed(self.keys.active(), created)
+        request.signed(&self.keys.active(), created)
     }
 
     /// Now, or the next second in which this very request has not been signed yet: the same request in the same second

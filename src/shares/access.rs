@@ -52,7 +52,7 @@ impl Shares {
             jti: random::token(16).expose().to_owned(),
         };
         Ok(TokenResponse {
-            access_token: access_token::issue(self.keys.active(), &claims),
+            access_token: access_token::issue(&self.keys.active(), &claims),
             token_type: "Bearer".to_owned(),
             expires_in: now.until(end).as_secs(),
         })

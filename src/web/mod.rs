@@ -90,6 +90,10 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/queue", get().to(admin::queue::list))
         .route(r"/admin/queue/{id:\d+}/retry", post().to(admin::queue::retry))
         .route(r"/admin/queue/{id:\d+}/drop", post().to(admin::queue::drop))
+        .route("/admin/keys", get().to(admin::keys::list))
+        .route("/admin/keys/rotate", post().to(admin::keys::rotate))
+        .route("/admin/keys/stolen", get().to(admin::keys::ask_stolen))
+        .route("/admin/keys/cancel", post().to(admin::keys::cancel))
         .default_service(web::to(not_found))
         .wrap(from_fn(page::finish));
     service.service(pages);

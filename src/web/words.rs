@@ -81,7 +81,8 @@ pub fn due(moment: &Timestamp, now: &Timestamp) -> String {
     }
 }
 
-fn span(length: Duration) -> String {
+/// A length of time: `7 days`.
+pub fn span(length: Duration) -> String {
     let seconds = length.as_secs();
     let (number, unit) = match seconds {
         0..3_600 => (seconds / 60, "minute"),

@@ -11,6 +11,9 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -490,6 +493,95 @@ fn t44_no_secret_is_ever_logged_even_at_trace() {
             assert!(!log.contains(canary), "{canary}: {}", line_with(&log, canary));
         }
     }
+}
+
+#[test]
+fn keys_are_rotated_by_commands_and_their_private_halves_stay_where_they_are() {
+    let mut a = Installation::new();
+    // While no server runs, on its data.
+    let first = a.json(&["key", "list"])[0].clone();
+    assert_eq!(first["fingerprint"].as_str().unwrap().len(), 43);
+    a.start("trace");
+    assert_eq!(a.json(&["key", "list"]), serde_json::json!([first]));
+    let check = |arguments: &[&str], code: i32, text: &str| {
+        let (got, said) = a.code(arguments);
+        assert_eq!(got, Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(text), "{arguments:?}: {said}");
+    };
+    check(&["key", "cancel"], 1, "no key to cancel");
+    let output = a.run(&["key", "rotate"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains(" signs from ") && said.contains("/ocm#ed25519-"),
+        "{said}"
+    );
+    check(&["key", "rotate"], 1, "published already");
+    let listed = String::from_utf8(a.run(&["key", "list"]).stdout).unwrap();
+    assert!(
+        listed.contains("\nactive ") && listed.contains("\npending "),
+        "{listed}"
+    );
+    assert_eq!(a.json(&["key", "cancel"]), serde_json::json!([first]));
+    let second = a.json(&["key", "rotate", "--now"]);
+    assert_eq!(
+        (&second["replaces"], &second["state"]),
+        (&first["kid"], &Value::from("active"))
+    );
+    check(&["key", "rotate", "--now", "--stolen"], 2, "cannot be used with");
+    check(&["key", "rotate", "--stolen"], 1, "All keys of this server are dropped");
+    let third = a.json(&["key", "rotate", "--stolen", "--yes"]);
+    assert!(
+        third["note"]
+            .as_str()
+            .unwrap()
+            .contains("Peers refuse our requests until")
+    );
+    a.json(&["key", "rotate"]);
+    let all = a.json(&["key", "list"]);
+    assert_eq!((&all[0]["kid"], all.as_array().unwrap().len()), (&third["kid"], 2));
+    a.stop();
+    let log = a.log();
+    for said in ["A new key signs", "dropped as stolen", third["kid"].as_str().unwrap()] {
+        assert!(log.contains(said), "nothing in the log says {said}");
+    }
+    let private = private_keys(&a);
+    assert_eq!(private.len(), 2);
+    let shown = format!("{log}{listed}{said}{third}{all}");
+    assert!(!shown.contains("pkcs8") && !shown.contains("\"d\""));
+    for key in private {
+        // The seed stands behind 16 bytes that are the same in each.
+        let seed = &STANDARD.decode(&key).unwrap()[16..48];
+        let hex: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+        let debug = format!("{seed:?}");
+        for canary in [key, URL_SAFE_NO_PAD.encode(seed), hex, debug] {
+            assert!(!shown.contains(&canary), "{}", line_with(&shown, &canary));
+        }
+    }
+}
+
+/// The private keys, read where they are kept.
+fn private_keys(installation: &Installation) -> Vec<String> {
+    use ocmesh::store::Key;
+    use ocmesh::store::Options;
+    use ocmesh::store::Page;
+    use ocmesh::store::Record;
+    use ocmesh::store::Store;
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Kept {
+        pkcs8: String,
+    }
+    impl Record for Kept {
+        const KIND: &'static str = "signing-key";
+        fn key(&self) -> Key {
+            Key::ALL
+        }
+    }
+    let store = Store::open(&installation.path("data"), Options::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let keys = runtime
+        .block_on(store.read(async |txn| txn.list::<Kept>(Key::ALL, &Page::first(9)).await))
+        .unwrap();
+    keys.items.into_iter().map(|kept| kept.pkcs8).collect()
 }
 
 /// The secret of the only share, read where it is kept.

@@ -7,6 +7,7 @@ mod code_flow;
 mod command_line;
 mod discovery;
 mod invite_flow;
+mod key_rotation;
 mod lookups;
 mod notifications;
 mod outbound;

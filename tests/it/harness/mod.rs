@@ -1,6 +1,7 @@
 //! Servers for tests: one ([`TestServer`]), two that know each other ([`Pair`]), and one that lies ([`Rogue`]). Each has
 //! a directory, a port and a clock of its own; nothing sleeps, nothing runs by itself.
 
+mod passage;
 mod rogue;
 mod trap;
 
@@ -39,6 +40,7 @@ use ocmesh::users::User;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use passage::Passage;
 pub use rogue::Manner;
 pub use rogue::Recorded;
 pub use rogue::Reply;

@@ -1,5 +1,6 @@
 //! Pages for admins.
 
+use ocmesh::api::Call;
 use serde_json::json;
 
 use super::browser::Browser;
@@ -109,4 +110,57 @@ async fn an_admin_adds_people_and_clears_the_queue() {
         .await
         .expect_status(303);
     root.get("/admin/queue").await.expect("Nothing is waiting");
+}
+
+#[actix_web::test]
+async fn an_admin_replaces_the_signing_key_and_a_form_that_is_sent_twice_does_so_once() {
+    let server = TestServer::start().await;
+    server.admin("root").await;
+    server.user("ada").await;
+    let mut root = Browser::signed_in(&server, "root").await;
+    let mut ada = Browser::signed_in(&server, "ada").await;
+    let key = server.call(Call::KeyList).await.unwrap()[0].clone();
+    let (kid, fingerprint) = (key["kid"].as_str().unwrap(), key["fingerprint"].as_str().unwrap());
+    let page = root.get("/admin/keys").await;
+    page.expect(kid).expect(fingerprint).expect("Signs");
+    page.expect("href=\"/.well-known/jwks.json\"")
+        .expect("After 24 hours it signs");
+    assert!(!page.has("cancel-rotation") && !page.has("pkcs8") && !page.has("\"d\""));
+
+    let wanted = |how| [("how", how), ("replacing", kid)];
+    ada.post("/admin/keys/rotate", &wanted("now")).await.expect_status(403);
+    ada.post("/admin/keys/cancel", &[]).await.expect_status(403);
+    assert_eq!(
+        root.post("/admin/keys/rotate", &wanted("planned")).await.location(),
+        "/admin/keys"
+    );
+    root.post("/admin/keys/rotate", &wanted("planned"))
+        .await
+        .expect_status(409)
+        .expect("href=\"/admin/keys\"");
+    let page = root.get("/admin/keys").await;
+    page.expect("does not sign yet")
+        .expect("in 24 hours")
+        .expect("cancel-rotation");
+    assert!(!page.has("start-rotation"));
+    root.post("/admin/keys/cancel", &[]).await.expect_status(303);
+    root.get("/admin/keys").await.expect("start-rotation");
+    root.post("/admin/keys/cancel", &[]).await.expect_status(409);
+
+    root.post("/admin/keys/rotate", &wanted("now")).await.expect_status(303);
+    root.post("/admin/keys/rotate", &wanted("now")).await.expect_status(409);
+    root.post("/admin/keys/rotate", &wanted("perhaps"))
+        .await
+        .expect_status(400);
+    let page = root.get("/admin/keys").await;
+    page.expect("signs no more").expect("in 7 days").expect(fingerprint);
+    let ask = root.get("/admin/keys/stolen").await;
+    ask.expect("Other servers refuse this one until then");
+    assert_eq!(server.call(Call::KeyList).await.unwrap().as_array().unwrap().len(), 2);
+    let replacing = ask.between("name=\"replacing\" value=\"", "\"");
+    let fields = [("how", "stolen"), ("replacing", &*replacing)];
+    root.post("/admin/keys/rotate", &fields).await.expect_status(303);
+    assert!(!root.get("/admin/keys").await.has(fingerprint));
+    let rows = server.call(Call::KeyList).await.unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
 }

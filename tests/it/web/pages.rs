@@ -129,6 +129,8 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/admin/servers", "/admin/servers?why=b.example".to_owned()),
         ("/admin/users", "/admin/users".to_owned()),
         ("/admin/queue", "/admin/queue".to_owned()),
+        ("/admin/keys", "/admin/keys".to_owned()),
+        ("/admin/keys/stolen", "/admin/keys/stolen".to_owned()),
     ]
 }
 
