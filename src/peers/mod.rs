@@ -19,6 +19,7 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::Federation;
 use crate::contacts;
+use crate::directories::Directories;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
@@ -123,6 +124,7 @@ pub struct Peers {
     client: Client,
     clock: Clock,
     keys: Arc<Keys>,
+    directories: Directories,
     own: Provider,
     settings: Federation,
     /// One lock for each peer: of many who want to know the same, one asks.
@@ -134,12 +136,20 @@ pub struct Peers {
 }
 
 impl Peers {
-    pub fn new(config: &Config, store: Store, client: Client, clock: Clock, keys: Arc<Keys>) -> Self {
+    pub fn new(
+        config: &Config,
+        store: Store,
+        client: Client,
+        clock: Clock,
+        keys: Arc<Keys>,
+        directories: Directories,
+    ) -> Self {
         Self {
             store,
             client,
             clock,
             keys,
+            directories,
             own: config.server.public_url.provider().clone(),
             settings: config.federation.clone(),
             slots: Cache::new(KNOWN_PEERS),
@@ -155,7 +165,7 @@ impl Peers {
     pub async fn explain(&self, host: &Provider, purpose: Purpose) -> Result<Decision> {
         let (mode, now) = (self.settings.mode, self.clock.now());
         self.store
-            .read(async |txn| trust::decide(txn, mode, host, purpose, now).await)
+            .read(async |txn| trust::decide(txn, mode, &self.directories, host, purpose, now).await)
             .await
     }
 
