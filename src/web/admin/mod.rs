@@ -1,5 +1,6 @@
 //! Pages for the admins of this server.
 
+pub mod directories;
 pub mod queue;
 pub mod servers;
 pub mod users;
