@@ -60,3 +60,31 @@ fn state(row: &Value) -> String {
         None => "verified".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_for_an_admin_is_said_before_what_failed() {
+        let check = |row: Value, expected: &str| assert_eq!(state(&row), expected);
+        let failed = json!({"message": "There was no list.", "code": "x"});
+        check(
+            json!({"held": {"objection": "seen-before", "servers": 3}, "last_error": failed}),
+            "a list of 3 waits for \"directory accept\": seen before",
+        );
+        check(
+            json!({"last_error": failed, "fetched": "then", "key": "k"}),
+            "There was no list.",
+        );
+        check(
+            json!({"last_error": null, "fetched": null, "key": "k"}),
+            "not fetched yet",
+        );
+        check(json!({"fetched": "then", "key": null}), "not verified");
+        check(json!({"fetched": "then", "key": "k"}), "verified");
+        assert!(directories(&json!([])).contains("[[federation.directory]]"));
+    }
+}

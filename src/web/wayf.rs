@@ -83,13 +83,17 @@ async fn question(
     })
 }
 
-/// The servers of the directories (INV-4), without this one and those that would be refused anyway.
+/// The servers of the directories (INV-4), without this one and those that would be refused anyway; one more than are
+/// shown, where there are so many.
 async fn choices(site: &Site) -> Result<Vec<Listed>> {
     let own = site.config.server.public_url.provider();
     let mut choices = Vec::new();
     for server in site.directories.servers().await? {
         if server.provider != *own && site.peers.explain(&server.provider, Purpose::Invite).await?.allowed {
             choices.push(server);
+        }
+        if choices.len() > page::ROWS {
+            break;
         }
     }
     Ok(choices)

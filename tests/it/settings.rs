@@ -139,7 +139,7 @@ fn a_setting_that_can_not_be_stops_the_start_with_file_and_line() {
         (
             "[[federation.directory]]\nurl = \"https://a.example/\"\nkey_file = \"k\"\n\
              [[federation.directory]]\nurl = \"https://b.example/\"\nkey_file = \"k\"\nadmits = true\n",
-            6,
+            7,
             &["directory[2].admits", "allowlist"],
         ),
         (

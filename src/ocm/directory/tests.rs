@@ -340,7 +340,7 @@ fn t47_a_forged_document_is_refused() {
         changed("signature", json!(format!("{signature} "))).to_string(),
         "signature",
     );
-    let padded = URL_SAFE.encode(json!({"alg": "EdDSA", "k": 1}).to_string());
+    let padded = URL_SAFE.encode(json!({"alg": "EdDSA", "kk": 1}).to_string());
     assert!(padded.ends_with('='));
     check(changed("protected", json!(padded)).to_string(), "protected");
     let twice = encode(r#"{"alg":"EdDSA","alg":"EdDSA"}"#);
