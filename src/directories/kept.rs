@@ -1,5 +1,7 @@
 //! What is kept of a Directory Service: the last good list, and how it went since.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -232,10 +234,8 @@ pub(super) async fn listed(txn: &mut Txn, directory: &str) -> Result<Vec<ListedS
 
 /// Puts these servers in the place of those that are there, leaving alone what stays as it is.
 pub(super) async fn replace(txn: &mut Txn, directory: &str, servers: &[Server]) -> Result<()> {
-    let mut gone = std::collections::HashMap::new();
-    for old in listed(txn, directory).await? {
-        gone.insert(old.provider, old.name);
-    }
+    let there = listed(txn, directory).await?.into_iter();
+    let mut gone: HashMap<_, _> = there.map(|old| (old.provider, old.name)).collect();
     for server in servers {
         if gone.remove(&server.provider).as_ref() != Some(&server.name) {
             let listed = ListedServer {
