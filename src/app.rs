@@ -132,6 +132,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         let courier = site.courier.clone();
         workers.push(rt::spawn(async move { courier.work().await }));
         workers.push(rt::spawn(keep_house(site.clone())));
+        workers.push(rt::spawn(follow_directories(site.clone())));
     }
     Ok(Running {
         site,
@@ -241,5 +242,18 @@ async fn keep_house(site: Site) {
         if let Err(error) = done.await {
             tracing::warn!(causes = error.causes(), "What is over could not be forgotten: {error}");
         }
+    }
+}
+
+/// Apart from the housekeeping, for a directory may take its time.
+async fn follow_directories(site: Site) {
+    loop {
+        if let Err(error) = site.directories.refresh_due(site.clock.now()).await {
+            tracing::warn!(
+                causes = error.causes(),
+                "The directories could not be refreshed: {error}"
+            );
+        }
+        tokio::time::sleep(HOUSEKEEPING_EVERY).await;
     }
 }

@@ -13,7 +13,9 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::ocm::directory::PinnedKey;
 
+pub use self::value::DocumentUrl;
 pub use self::value::Every;
 pub use self::value::Listen;
 pub use self::value::PublicUrl;
@@ -83,7 +85,9 @@ pub struct Federation {
     pub signature_max_age: Span,
     pub clock_skew: Span,
     pub discovery_cache: Span,
+    pub directory_refresh: Span,
     pub private_network: Vec<PrivateNetwork>,
+    pub directory: Vec<Directory>,
 }
 
 /// Which servers may federate with this one, before any rule for a server of its own is looked at.
@@ -114,6 +118,30 @@ impl PrivateNetwork {
     pub fn covers(&self, ip: IpAddr, port: u16) -> bool {
         self.cidr.contains(&ip) && (self.ports.is_empty() || self.ports.contains(&port))
     }
+}
+
+/// A Directory Service that is followed.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    pub url: DocumentUrl,
+    /// Obtained out of band; here, or in `key_file`.
+    pub key: Option<PinnedKey>,
+    pub key_file: Option<PathBuf>,
+    #[serde(default)]
+    pub verify: Verify,
+    /// Whether its servers count as allowed under the mode `allowlist`.
+    #[serde(default)]
+    pub admits: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    #[default]
+    Required,
+    /// Whatever answers at its address is believed.
+    Off,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -198,7 +226,9 @@ impl Default for Federation {
             signature_max_age: Span::seconds(300),
             clock_skew: Span::seconds(60),
             discovery_cache: Span::seconds(3600),
+            directory_refresh: Span::seconds(6 * 3600),
             private_network: Vec::new(),
+            directory: Vec::new(),
         }
     }
 }
@@ -322,6 +352,9 @@ impl Config {
                 "\"off\" does not fit an https public_url; say \"proxy\" if a reverse proxy does TLS.",
             ));
         }
+        for at in 0..self.federation.directory.len() {
+            self.check_directory(at)?;
+        }
         if self.shares.delivery_retry.is_empty() {
             return Err(Error::invalid("shares.delivery_retry", "At least one wait is needed."));
         }
@@ -357,19 +390,56 @@ impl Config {
         Ok(())
     }
 
+    /// The entry `at` of `federation.directory`, together with what stands around it.
+    fn check_directory(&self, at: usize) -> Result<()> {
+        let Federation {
+            directory: all,
+            mode,
+            private_network,
+            ..
+        } = &self.federation;
+        let entry = &all[at];
+        let wrong = |key: &str, why: &str| {
+            let field = format!("federation.directory[{}].{key}", at + 1);
+            Err(Error::invalid(field, format!("{}: {why}", entry.url)))
+        };
+        if all[..at].iter().any(|other| other.url == entry.url) {
+            return wrong("url", "This directory stands there twice.");
+        }
+        if !entry.url.is_https() && !private_network.iter().any(|network| network.plain_http) {
+            let why =
+                "It must begin with https://; http is spoken only in a federation.private_network with plain_http.";
+            return wrong("url", why);
+        }
+        match (entry.verify, &entry.key, &entry.key_file) {
+            (Verify::Required, None, None) => wrong(
+                "key",
+                "Its public key is needed, as key or key_file; ask whoever runs the directory.",
+            ),
+            (_, Some(_), Some(_)) => wrong("key_file", "Say key or key_file, not both."),
+            (Verify::Off, ..) if entry.admits => {
+                wrong("admits", "A directory that is not verified can't let servers in.")
+            }
+            _ if entry.admits && *mode == Mode::Invite => wrong(
+                "admits",
+                "This has a meaning in the mode \"allowlist\" only; see federation.mode.",
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Relative paths are relative to the file that names them, not to where the server happens to be started.
     fn settle(mut self, file: Option<&Path>) -> Self {
         let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
         self.server.data_dir = base.join(&self.server.data_dir);
         self.server.admin_socket = self.server.data_dir.join(&self.server.admin_socket);
-        for path in [
+        let keys = self.federation.directory.iter_mut().map(|entry| &mut entry.key_file);
+        let tls = [
             &mut self.tls.cert_file,
             &mut self.tls.key_file,
             &mut self.tls.extra_ca_file,
-        ]
-        .into_iter()
-        .flatten()
-        {
+        ];
+        for path in tls.into_iter().chain(keys).flatten() {
             *path = base.join(&*path);
         }
         self
@@ -386,20 +456,30 @@ impl Config {
     }
 }
 
-/// `:7` for the line that sets `section.key`; nothing where no line does.
+/// `:7` for the line that sets `section.key`, or, of several tables of one name, `section[2].key`: where none sets the
+/// key, the line at which that table begins. Nothing where no line does.
 fn line_of(text: &str, field: &str) -> String {
-    let (section, key) = field.split_once('.').unwrap_or_default();
-    let mut within = "";
+    let (section, key) = field.rsplit_once('.').unwrap_or_default();
+    let mut within = String::new();
+    let mut seen: Vec<&str> = Vec::new();
+    let mut found = String::new();
     for (number, line) in text.lines().map(str::trim).enumerate() {
-        if let Some(header) = line.strip_prefix('[') {
-            within = header.trim_end_matches(']');
+        if let Some(header) = line.strip_prefix("[[") {
+            let name = header.split(']').next().unwrap_or_default();
+            seen.push(name);
+            within = format!("{name}[{}]", seen.iter().filter(|other| **other == name).count());
+            if within == section {
+                found = format!(":{}", number + 1);
+            }
+        } else if let Some(header) = line.strip_prefix('[') {
+            within = header.trim_end_matches(']').to_owned();
         }
         let named = line.split_once('=').map(|(name, _)| name.trim());
         if within == section && named == Some(key) {
             return format!(":{}", number + 1);
         }
     }
-    String::new()
+    found
 }
 
 fn refuse(message: String) -> Error {
@@ -546,6 +626,11 @@ mod tests {
         assert_eq!(line_of(text, "tls.mode"), ":4");
         assert_eq!(line_of(text, "tls.cert_file"), "");
         assert_eq!(line_of(text, ""), "");
+        let text = "[[a.b]]\nc = 1\n[[a.d]]\nc = 2\n\n[[a.b]]\n\nc = 3\n";
+        assert_eq!(line_of(text, "a.b[1].c"), ":2");
+        assert_eq!(line_of(text, "a.b[2].c"), ":8");
+        assert_eq!(line_of(text, "a.b[2].e"), ":6");
+        assert_eq!(line_of(text, "a.b[3].c"), "");
     }
 
     #[test]

@@ -18,19 +18,20 @@
 //! 11. [`files`] — Resources here: safe paths, atomic replacement
 //! 12. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
 //! 13. [`contacts`] — the address book
-//! 14. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
-//! 15. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
-//! 16. [`invites`] — `SentInvite`, `ReceivedInvite`
-//! 17. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 18. [`courier`] — the worker that takes what is due to its peer
-//! 19. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 20. [`site`] — the parts of one server, put together
-//! 21. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 22. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 23. [`web`] — the edge for people: pages
-//! 24. [`tls`] — certificates
-//! 25. [`app`] — listeners and workers, started and stopped
-//! 26. [`cli`] — the command line
+//! 14. [`directories`] — Directory Services that are followed, and the servers they list
+//! 15. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
+//! 16. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
+//! 17. [`invites`] — `SentInvite`, `ReceivedInvite`
+//! 18. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 19. [`courier`] — the worker that takes what is due to its peer
+//! 20. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 21. [`site`] — the parts of one server, put together
+//! 22. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 23. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 24. [`web`] — the edge for people: pages
+//! 25. [`tls`] — certificates
+//! 26. [`app`] — listeners and workers, started and stopped
+//! 27. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -44,6 +45,7 @@ pub mod config;
 pub mod contacts;
 pub mod courier;
 pub mod dav;
+pub mod directories;
 pub mod error;
 pub mod files;
 pub mod http;

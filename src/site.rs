@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::courier::Courier;
 use crate::dav::Ledger;
+use crate::directories::Directories;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -49,6 +50,7 @@ pub struct Site {
     pub users: Users,
     pub homes: Homes,
     pub ledger: Ledger,
+    pub directories: Directories,
     pub peers: Peers,
     pub outbox: Outbox,
     pub invites: Invites,
@@ -73,7 +75,15 @@ impl Site {
         let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
         let client = Client::new(&config, world.lookup)?;
         let homes = Homes::open(&config.server.data_dir.join("files")).await?;
-        let peers = Peers::new(&config, store.clone(), client.clone(), clock.clone(), Arc::clone(&keys));
+        let directories = Directories::new(&config, store.clone(), client.clone())?;
+        let peers = Peers::new(
+            &config,
+            store.clone(),
+            client.clone(),
+            clock.clone(),
+            Arc::clone(&keys),
+            directories.clone(),
+        );
         let outbox = Outbox::new(store.clone());
         let shares = Shares::new(
             Arc::clone(&config),
@@ -102,6 +112,7 @@ impl Site {
             store,
             keys,
             homes,
+            directories,
             peers,
             outbox,
             shares,

@@ -1,6 +1,7 @@
 //! The edge for programs: every command as a value, and what carries it out. The command line sends these over the
 //! admin socket, or runs them itself while no server does.
 
+mod directories;
 mod files;
 mod keys;
 mod people;
@@ -138,6 +139,14 @@ pub enum Call {
     PeerExplain {
         host: String,
     },
+    DirectoryList,
+    /// All of them where none is named.
+    DirectoryRefresh {
+        url: Option<String>,
+    },
+    DirectoryAccept {
+        url: String,
+    },
     QueueList,
     QueueRetry {
         id: String,
@@ -228,6 +237,10 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::PeerShow { host } => servers::show(site, &host).await?,
         Call::PeerRefresh { host } => servers::refresh(site, &host).await?,
         Call::PeerExplain { host } => servers::explain(site, &host).await?,
+        Call::DirectoryList => directories::list(site).await?,
+        Call::DirectoryRefresh { url: None } => directories::refresh_all(site).await?,
+        Call::DirectoryRefresh { url: Some(url) } => directories::refresh(site, &url).await?,
+        Call::DirectoryAccept { url } => directories::accept(site, &url).await?,
         Call::QueueList => servers::queue(site).await?,
         Call::QueueRetry { id } => servers::retry(site, &id).await?,
         Call::QueueDrop { id } => servers::drop(site, &id).await?,

@@ -3,6 +3,7 @@
 mod connection;
 mod contact;
 mod demo;
+mod directory;
 mod file;
 mod invite;
 mod key;
@@ -86,6 +87,9 @@ enum Command {
     /// Which servers may federate with this one
     #[command(subcommand)]
     Peer(peer::Verb),
+    /// Signed lists of servers, in which invited people find theirs
+    #[command(subcommand)]
+    Directory(directory::Verb),
     /// What is on its way to other servers
     #[command(subcommand)]
     Queue(queue::Verb),
@@ -182,6 +186,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::File(verb) => verb.request()?,
         Command::Share(verb) => verb.request()?,
         Command::Peer(verb) => verb.request()?,
+        Command::Directory(verb) => verb.request()?,
         Command::Queue(verb) => verb.request()?,
         Command::Key(verb) => verb.request(),
     };

@@ -327,10 +327,19 @@ impl Client {
     ///
     /// As [`Client::send`]; [`Reason::PeerBadAnswer`] for a redirect that leaves the authority (T-03).
     pub async fn document(&self, url: &Url) -> Result<Answer> {
+        self.document_of(url, "application/json", MAX_ANSWER).await
+    }
+
+    /// As [`Client::document`], for other types of document, of at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::document`].
+    pub async fn document_of(&self, url: &Url, accept: &str, limit: usize) -> Result<Answer> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let request = Outbound::get(url.clone()).header("accept", "application/json");
-            let answer = self.send(request, MAX_ANSWER).await?;
+            let request = Outbound::get(url.clone()).header("accept", accept);
+            let answer = self.send(request, limit).await?;
             if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(answer);
             }

@@ -69,6 +69,45 @@ impl<'de> Deserialize<'de> for PublicUrl {
     }
 }
 
+/// Where a document is fetched that others publish: http or https, and nothing that would not be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentUrl(Url);
+
+impl DocumentUrl {
+    /// Longest address, in bytes.
+    const MAX: usize = 255;
+
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("{why}, expected something like https://directory.example.org/servers.jws");
+        let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        Provider::from_url(&url).map_err(|invalid| wrong(invalid.why().trim_end_matches('.')))?;
+        if url.fragment().is_some() || url.as_str().len() > Self::MAX {
+            return Err(wrong("there is a fragment in it, or it is too long"));
+        }
+        Ok(Self(url))
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+}
+
+impl fmt::Display for DocumentUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for DocumentUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
 /// One address or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen(pub Vec<SocketAddr>);

@@ -245,7 +245,7 @@ fn split_at_last(text: &str) -> Result<(&str, &str), Invalid> {
 
 /// Characters that a reader cannot see and that change what the reader sees: controls, line separators, and those that
 /// turn the direction of writing.
-fn misleads(c: char) -> bool {
+pub(crate) fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

@@ -14,6 +14,7 @@
 //! | _OCM Notifications_ | [`notification::OcmNotification`] |
 //! | _Resource Access_ | [`share::WebdavOffer::locate`], [`code_flow::how_to_read`] |
 //! | _Code Flow_ | [`code_flow::TokenRequest`], [`code_flow::TokenResponse`], [`access_token::Claims`] |
+//! | _Directory Service_ | [`directory::Directory`], [`directory::PinnedKey`] |
 //! | Appendix B, _JWKS and HTTP Signature Examples_ | [`jwks::JwkSet`], [`signature::Unverified`], [`signature::sign`] |
 
 // Each uses only those above it.
@@ -36,6 +37,8 @@ pub mod notification;
 pub mod code_flow;
 
 pub mod access_token;
+
+pub mod directory;
 
 use std::fmt;
 

@@ -18,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::Federation;
 use crate::contacts;
+use crate::directories::Directories;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
@@ -93,6 +94,7 @@ pub struct Peers {
     known: Known,
     clock: Clock,
     keys: Arc<Keys>,
+    directories: Directories,
     own: Provider,
     settings: Federation,
     /// Since when, and how many strangers were looked up since.
@@ -102,7 +104,14 @@ pub struct Peers {
 }
 
 impl Peers {
-    pub fn new(config: &Config, store: Store, client: Client, clock: Clock, keys: Arc<Keys>) -> Self {
+    pub fn new(
+        config: &Config,
+        store: Store,
+        client: Client,
+        clock: Clock,
+        keys: Arc<Keys>,
+        directories: Directories,
+    ) -> Self {
         let known = Known::new(
             store.clone(),
             client,
@@ -114,6 +123,7 @@ impl Peers {
             known,
             clock,
             keys,
+            directories,
             own: config.server.public_url.provider().clone(),
             settings: config.federation.clone(),
             strangers: Arc::default(),
@@ -128,7 +138,7 @@ impl Peers {
     pub async fn explain(&self, host: &Provider, purpose: Purpose) -> Result<Decision> {
         let (mode, now) = (self.settings.mode, self.clock.now());
         self.store
-            .read(async |txn| trust::decide(txn, mode, host, purpose, now).await)
+            .read(async |txn| trust::decide(txn, mode, &self.directories, host, purpose, now).await)
             .await
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::config::Mode;
 use crate::contacts;
+use crate::directories::Directories;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -126,8 +127,15 @@ pub struct Decision {
     pub by_rule: bool,
 }
 
-/// Decides about a server, walking the rules in their order: deny, allow, invite, mode.
-pub async fn decide(txn: &mut Txn, mode: Mode, host: &Provider, purpose: Purpose, now: Timestamp) -> Result<Decision> {
+/// Decides about a server, walking the rules in their order: deny, allow, directory, invite, mode.
+pub async fn decide(
+    txn: &mut Txn,
+    mode: Mode,
+    directories: &Directories,
+    host: &Provider,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Decision> {
     let mut walk = Walk::new(host);
     let denied = find_rule(txn, &deny_patterns(host), Verdict::Deny, now).await?;
     if let Some(rule) = denied {
@@ -138,6 +146,14 @@ pub async fn decide(txn: &mut Txn, mode: Mode, host: &Provider, purpose: Purpose
         return Ok(walk.end("allowed by an admin?", describe(&rule), true, true));
     }
     walk.pass("allowed by an admin?");
+    if mode == Mode::Allowlist && directories.admit_any() {
+        const QUESTION: &str = "in a directory that admits?";
+        if let Some(federation) = directories.admitting(txn, host, now).await? {
+            let why = format!("the directory of {federation} lists it, and an admin lets its servers in");
+            return Ok(walk.end(QUESTION, why, true, false));
+        }
+        walk.pass(QUESTION);
+    }
     if mode == Mode::Invite {
         if let Some(admission) = contacts::admission(txn, host).await? {
             let why = format!("{} traded an invite with somebody there", admission.user);

@@ -8,6 +8,7 @@ use askama::Template;
 use serde::Deserialize;
 use url::Url;
 
+use crate::directories::Listed;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -35,6 +36,9 @@ struct Ask {
     invite: SentInvite,
     string: String,
     server: String,
+    listed: Vec<Listed>,
+    /// Whether the directories list more servers than are shown.
+    cut: bool,
 }
 
 #[derive(Template)]
@@ -59,11 +63,21 @@ pub struct Invited {
 /// Says who invites and asks for the server of the invited. Looking spends nothing.
 pub async fn ask(site: Data<Site>, invited: Query<Invited>) -> Answer {
     let found = site.invites.peek(&invited.token, site.clock.now()).await?;
-    page::show(&question(&site, found, String::new(), None)?)
+    page::show(&question(&site, found, String::new(), None).await?)
 }
 
-fn question(site: &Site, (invite, user): (SentInvite, User), server: String, fault: Option<Fault>) -> Result<Ask> {
+async fn question(
+    site: &Site,
+    (invite, user): (SentInvite, User),
+    server: String,
+    fault: Option<Fault>,
+) -> Result<Ask> {
+    let mut listed = choices(site).await?;
+    let cut = listed.len() > page::ROWS;
+    listed.truncate(page::ROWS);
     Ok(Ask {
+        listed,
+        cut,
         page: Page::public(site, format!("{} invites you", user.display_name)),
         fault,
         inviter: user.display_name,
@@ -72,6 +86,22 @@ fn question(site: &Site, (invite, user): (SentInvite, User), server: String, fau
         invite,
         server,
     })
+}
+
+/// The servers of the directories (INV-4), without this one and those that would be refused anyway; one more than are
+/// shown, where there are so many.
+async fn choices(site: &Site) -> Result<Vec<Listed>> {
+    let own = site.config.server.public_url.provider();
+    let mut choices = Vec::new();
+    for server in site.directories.servers().await? {
+        if server.provider != *own && site.peers.explain(&server.provider, Purpose::Invite).await?.allowed {
+            choices.push(server);
+        }
+        if choices.len() > page::ROWS {
+            break;
+        }
+    }
+    Ok(choices)
 }
 
 #[derive(Deserialize)]
@@ -88,7 +118,7 @@ pub async fn look_up(site: Data<Site>, form: OpenForm<Account>) -> Answer {
     match find(&site, &found, &server).await {
         Ok(found) => page::show(&found),
         Err(error) => {
-            let again = question(&site, found, server, Some(Fault::of(error)?))?;
+            let again = question(&site, found, server, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)
         }
     }

@@ -104,6 +104,50 @@ fn a_setting_that_can_not_be_stops_the_start_with_file_and_line() {
         ("[server]\nname = \"a\"\nname = \"b\"\n", 3, &["duplicate"]),
         ("[[federation.private_network]]\ncidr = \"10.0.0.1/8/9\"\n", 2, &[]),
         ("[[federation.private_network]]\nports = [1]\n", 1, &["cidr"]),
+        ("[[federation.directory]]\nadmits = true\n", 1, &["url"]),
+        ("[[federation.directory]]\nurl = \"servers.jws\"\n", 2, &["https://"]),
+        (
+            "[[federation.directory]]\nurl = \"https://a@dir.example/\"\n",
+            2,
+            &["user name"],
+        ),
+        (
+            "[[federation.directory]]\nurl = \"https://dir.example/\"\nkey = \"canary\"\n",
+            3,
+            &["JWK", "PEM"],
+        ),
+        (
+            "[[federation.directory]]\nurl = \"https://dir.example/\"\nverify = \"no\"\n",
+            3,
+            &["off", "required"],
+        ),
+        (
+            "[federation]\n[[federation.directory]]\nurl = \"https://dir.example/\"\n",
+            2,
+            &["directory[1].key", "https://dir.example/", "key_file"],
+        ),
+        (
+            "[[federation.directory]]\nurl = \"http://dir.example/\"\nverify = \"off\"\n",
+            2,
+            &["directory[1].url", "https://", "plain_http"],
+        ),
+        (
+            "[[federation.directory]]\nurl = \"https://dir.example/\"\nverify = \"off\"\nadmits = true\n",
+            4,
+            &["directory[1].admits", "not verified"],
+        ),
+        (
+            "[[federation.directory]]\nurl = \"https://a.example/\"\nkey_file = \"k\"\n\
+             [[federation.directory]]\nurl = \"https://b.example/\"\nkey_file = \"k\"\nadmits = true\n",
+            7,
+            &["directory[2].admits", "allowlist"],
+        ),
+        (
+            "[[federation.directory]]\nurl = \"https://a.example\"\nverify = \"off\"\n\
+             [[federation.directory]]\nurl = \"https://a.example/\"\nverify = \"off\"\n",
+            5,
+            &["directory[2].url", "twice"],
+        ),
     ] {
         let dir = directory(config);
         let (code, said) = serve(dir.path());

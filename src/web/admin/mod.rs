@@ -1,5 +1,6 @@
 //! Pages for the admins of this server.
 
+pub mod directories;
 pub mod keys;
 pub mod peer;
 pub mod queue;

@@ -1,6 +1,9 @@
 //! Pages for admins.
 
 use ocmesh::api::Call;
+use ocmesh::config::Directory;
+use ocmesh::config::DocumentUrl;
+use ocmesh::config::Verify;
 use serde_json::json;
 
 use super::browser::Browser;
@@ -163,4 +166,84 @@ async fn an_admin_replaces_the_signing_key_and_a_form_that_is_sent_twice_does_so
     assert!(!root.get("/admin/keys").await.has(fingerprint));
     let rows = server.call(Call::KeyList).await.unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 1);
+}
+
+#[actix_web::test]
+async fn an_admin_refreshes_a_directory_and_accepts_what_it_has_become() {
+    let rogue = Rogue::start().await;
+    let url = format!("http://{}/list", rogue.provider);
+    let entry = Directory {
+        url: DocumentUrl::parse(&url).unwrap(),
+        key: None,
+        key_file: None,
+        verify: Verify::Off,
+        admits: false,
+    };
+    let server = TestServer::start_with(|config| config.federation.directory = vec![entry]).await;
+    server.admin("root").await;
+    let mut root = Browser::signed_in(&server, "root").await;
+    let publish = |names: &[&str]| {
+        let servers: Vec<_> = names
+            .iter()
+            .map(|name| json!({"url": format!("https://{name}.example")}))
+            .collect();
+        let document = json!({"federation": "F & <friends>", "servers": servers});
+        rogue.reply("GET", "/list", Reply::json(200, document));
+    };
+    let page = "/admin/directories";
+    root.get(page)
+        .await
+        .expect("Not fetched yet")
+        .expect(&url)
+        .expect("never");
+    publish(&["a", "b", "c"]);
+    let fields = [("url", url.as_str())];
+    root.post("/admin/directories/refresh", &fields)
+        .await
+        .expect_status(303);
+    root.get(page)
+        .await
+        .expect("F &#38; &#60;friends&#62;")
+        .expect("Not verified");
+    rogue.reply("GET", "/list", Reply::json(200, json!({"servers": "<b>"})));
+    root.post("/admin/directories/refresh", &fields)
+        .await
+        .expect_status(303);
+    root.get(page)
+        .await
+        .expect("Failed")
+        .expect("peer-bad-answer")
+        .expect("stays in force");
+
+    publish(&["a"]);
+    root.post("/admin/directories/refresh", &fields)
+        .await
+        .expect_status(303);
+    let held = root.get(page).await;
+    held.expect("To decide")
+        .expect("lost more than half")
+        .expect("Accept the list of 1");
+    let digest = held.between("name=\"digest\" value=\"", "\"");
+    // Accepted is what was shown, and nothing that came since.
+    publish(&["evil"]);
+    root.post("/admin/directories/refresh", &fields)
+        .await
+        .expect_status(303);
+    let accept = |digest: &str| [("url", url.clone()), ("digest", digest.to_owned())];
+    let stale = accept(&digest);
+    let stale: Vec<_> = stale.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    root.post("/admin/directories/accept", &stale)
+        .await
+        .expect_status(409)
+        .expect("yet another list")
+        .expect("To decide");
+    assert_eq!(server.site().directories.servers().await.unwrap().len(), 3);
+    let digest = root.get(page).await.between("name=\"digest\" value=\"", "\"");
+    let fresh = accept(&digest);
+    let fresh: Vec<_> = fresh.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    root.post("/admin/directories/accept", &fresh).await.expect_status(303);
+    assert_eq!(server.site().directories.servers().await.unwrap().len(), 1);
+    root.post("/admin/directories/refresh", &[("url", "https://other.example")])
+        .await
+        .expect_status(404);
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use ocmesh::config::Directory;
+use ocmesh::config::DocumentUrl;
+use ocmesh::config::Verify;
 use serde_json::json;
 
 use super::browser::Browser;
@@ -11,6 +14,7 @@ use crate::harness::Pair;
 use crate::harness::Reply;
 use crate::harness::Rogue;
 use crate::harness::TestServer;
+use crate::harness::names;
 
 #[actix_web::test]
 async fn two_people_meet_and_share_with_nothing_but_forms() {
@@ -269,4 +273,83 @@ async fn a_member_never_reads_whose_contact_admits_a_server() {
     assert!(!card.has("ada"), "{}", card.body);
     let card = Browser::signed_in(&pair.a, "root").await.get(&path).await;
     card.expect("ada traded an invite");
+}
+
+#[actix_web::test]
+async fn inv_4_an_invited_person_chooses_their_server_from_the_directories() {
+    let (directory, other) = (Rogue::start().await, Rogue::start().await);
+    let nasty = "\"><script>alert(1)</script>\u{202e}";
+    let at = |rogue: &Rogue| format!("http://{}", rogue.provider);
+    let server = following(&[&directory, &other]).await;
+    let own = server.url("/");
+    publish(
+        &directory,
+        "Fed <b>",
+        &[
+            (&at(&other), nasty),
+            ("https://denied.example", "Denied"),
+            (&own, "Own"),
+        ],
+    );
+    publish(
+        &other,
+        "Second",
+        &[(&at(&other), "Twice"), ("https://z.example", "Zeta")],
+    );
+    server.user("ada").await;
+    server.rule("denied.example", false).await;
+    let invite = server.invite("ada").await;
+    let link = invite["link"].as_str().unwrap();
+    let mut stranger = Browser::new(&server);
+    let empty = stranger.get(link).await;
+    assert!(!empty.has("choose-server") && !empty.has("datalist"), "{}", empty.body);
+
+    server.site().directories.refresh_due(server.clock.now()).await.unwrap();
+    let (host, seen) = (other.provider.to_string(), other.seen().len());
+    let page = stranger.get(link).await;
+    page.expect_status(200)
+        .expect("&#60;script&#62;alert(1)")
+        .expect("Fed &#60;b&#62;")
+        .expect("Zeta")
+        .expect(&format!("name=\"server\" value=\"{host}\""));
+    for wrong in ["<script", "\u{202e}", "Denied", "Own<", "Twice", "href=\"http"] {
+        assert!(!page.has(wrong), "{wrong} in {}", page.body);
+    }
+    assert_eq!(page.body.matches("choose-server").count(), 2);
+    assert_eq!(other.seen().len(), seen, "a list to choose from asks nobody");
+
+    // Choosing goes the way of typing, with its guards (T-69).
+    let token = invite["token"].as_str().unwrap();
+    let found = stranger.post("/wayf", &[("token", token), ("server", &host)]).await;
+    found
+        .expect_status(200)
+        .expect("id=\"continue\"")
+        .expect("rel=\"noreferrer\"");
+    let failed = stranger
+        .post("/wayf", &[("token", token), ("server", "z.example")])
+        .await;
+    assert!(failed.status >= 400);
+    failed.expect("choose-server").expect("value=\"z.example\"");
+}
+
+async fn following(rogues: &[&Rogue]) -> TestServer {
+    let entry = |rogue: &&Rogue| Directory {
+        url: DocumentUrl::parse(&format!("http://{}/list", rogue.provider)).unwrap(),
+        key: None,
+        key_file: None,
+        verify: Verify::Off,
+        admits: false,
+    };
+    let entries: Vec<_> = rogues.iter().map(entry).collect();
+    let lookup = names(&[]);
+    TestServer::start_in(lookup, |config| config.federation.directory = entries).await
+}
+
+fn publish(rogue: &Rogue, federation: &str, servers: &[(&str, &str)]) {
+    let servers: Vec<_> = servers
+        .iter()
+        .map(|(url, name)| json!({"url": url, "displayName": name}))
+        .collect();
+    let document = json!({"federation": federation, "servers": servers});
+    rogue.reply("GET", "/list", Reply::json(200, document));
 }

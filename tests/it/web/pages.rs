@@ -127,6 +127,7 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ),
         ("/account", "/account".to_owned()),
         ("/admin/servers", "/admin/servers?why=b.example".to_owned()),
+        ("/admin/directories", "/admin/directories".to_owned()),
         ("/admin/users", "/admin/users".to_owned()),
         ("/admin/queue", "/admin/queue".to_owned()),
         ("/admin/keys", "/admin/keys".to_owned()),
