@@ -22,15 +22,16 @@
 //! 15. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
 //! 16. [`invites`] — `SentInvite`, `ReceivedInvite`
 //! 17. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 18. [`courier`] — the worker that takes what is due to its peer
-//! 19. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 20. [`site`] — the parts of one server, put together
-//! 21. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 22. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 23. [`web`] — the edge for people: pages
-//! 24. [`tls`] — certificates
-//! 25. [`app`] — listeners and workers, started and stopped
-//! 26. [`cli`] — the command line
+//! 18. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 19. [`courier`] — the worker that takes what is due to its peer
+//! 20. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 21. [`site`] — the parts of one server, put together
+//! 22. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 23. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 24. [`web`] — the edge for people: pages
+//! 25. [`tls`] — certificates
+//! 26. [`app`] — listeners and workers, started and stopped
+//! 27. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -54,6 +55,7 @@ pub mod outbox;
 pub mod peers;
 pub mod random;
 pub mod remote;
+pub mod requests;
 pub mod secret;
 pub mod shares;
 pub mod site;

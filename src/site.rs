@@ -17,6 +17,7 @@ use crate::keys::Keys;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
 use crate::remote::Remote;
+use crate::requests::Requests;
 use crate::secret::Secret;
 use crate::shares::Shares;
 use crate::store::Options;
@@ -53,6 +54,7 @@ pub struct Site {
     pub outbox: Outbox,
     pub invites: Invites,
     pub shares: Shares,
+    pub requests: Requests,
     pub remote: Remote,
     pub courier: Courier,
 }
@@ -83,6 +85,14 @@ impl Site {
             homes.clone(),
             Arc::clone(&keys),
         );
+        let requests = Requests::new(
+            Arc::clone(&config),
+            store.clone(),
+            peers.clone(),
+            outbox.clone(),
+            shares.clone(),
+            homes.clone(),
+        );
         Ok(Self {
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
@@ -94,6 +104,7 @@ impl Site {
                 client,
                 peers.clone(),
                 shares.clone(),
+                requests.clone(),
                 outbox.clone(),
                 clock.clone(),
             ),
@@ -105,6 +116,7 @@ impl Site {
             peers,
             outbox,
             shares,
+            requests,
         })
     }
 

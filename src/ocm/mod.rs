@@ -10,6 +10,7 @@
 //! | _OCM API Discovery_ | [`discovery::Discovery`], [`discovery::Capability`], [`discovery::Criterion`] |
 //! | _Invite Flow_ | [`invite::InviteString`], [`invite::InviteAcceptanceRequest`], [`invite::InviteAcceptanceResponse`] |
 //! | _Share Creation Notification_ | [`share::ShareCreationNotification`], [`share::ShareAnswer`] |
+//! | _Request for a Share_ | [`share_request::ShareRequest`] |
 //! | _OCM Notifications_ | [`notification::OcmNotification`] |
 //! | _Resource Access_ | [`share::WebdavOffer::locate`], [`code_flow::how_to_read`] |
 //! | _Code Flow_ | [`code_flow::TokenRequest`], [`code_flow::TokenResponse`], [`access_token::Claims`] |
@@ -27,6 +28,8 @@ pub mod invite;
 pub mod discovery;
 
 pub mod share;
+
+pub mod share_request;
 
 pub mod notification;
 

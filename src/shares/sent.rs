@@ -149,6 +149,17 @@ impl Shares {
     /// [`Reason::WeRefuseThem`]; [`Reason::NeedsTokenExchange`] and other reasons of
     /// [`Kind::Peer`](crate::error::Kind::Peer).
     pub async fn create(&self, user: &User, new: NewShare, now: Timestamp) -> Result<SentShare> {
+        self.create_and(user, new, now, async |_, _| Ok(())).await
+    }
+
+    /// As [`Shares::create`], with something else in the same commit; if that fails, there is no share either.
+    pub async fn create_and(
+        &self,
+        user: &User,
+        new: NewShare,
+        now: Timestamp,
+        also: impl AsyncFn(&mut Txn, &SentShare) -> Result<()>,
+    ) -> Result<SentShare> {
         if new.path.is_root() {
             return Err(Error::invalid(
                 "path",
@@ -200,6 +211,7 @@ impl Shares {
         self.store
             .run(async |txn| {
                 txn.put(&share).await?;
+                also(txn, &share).await?;
                 txn.put(&delivery).await
             })
             .await?;
