@@ -88,7 +88,10 @@ mod tests {
         check("the report", &[share("the report", ""), file("the report")]);
         check("/docs/a b.txt", &[share("/docs/a b.txt", ""), file("docs/a b.txt")]);
         check("https://a.example:8443/files/docs/a%20b.txt", &[file("docs/a b.txt")]);
-        check("https://a.example:8443/dav/ocm/12345/x/y.txt", &[share("12345", "x/y.txt")]);
+        check(
+            "https://a.example:8443/dav/ocm/12345/x/y.txt",
+            &[share("12345", "x/y.txt")],
+        );
         check("/dav/ocm/12345", &[share("12345", ""), file("dav/ocm/12345")]);
         for nothing in [
             "https://a.example/files/a.txt",

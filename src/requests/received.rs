@@ -216,7 +216,10 @@ impl Requests {
         let request = self.received_request(&user.name, id).await?;
         check_not_granted(&request)?;
         if new.to != request.from {
-            return Err(Error::invalid("to", format!("This request is one of {}.", request.from)));
+            return Err(Error::invalid(
+                "to",
+                format!("This request is one of {}.", request.from),
+            ));
         }
         self.shares
             .create_and(user, new, now, async |txn, share| {

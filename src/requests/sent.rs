@@ -123,10 +123,12 @@ impl Requests {
     /// no contact, where only contacts may be asked; [`Reason::TheyCannotTakeThis`] for a server that does not sign
     /// (REQ-0); [`Reason::Conflict`] for one open request too many.
     pub async fn send(&self, user: &User, owner: OcmAddress, what: &str, now: Timestamp) -> Result<SentRequest> {
-        let message = self.message(&user.name, owner, what).map_err(|error| match error.field() {
-            Some("share") => error.in_field("what"),
-            _ => error,
-        })?;
+        let message = self
+            .message(&user.name, owner, what)
+            .map_err(|error| match error.field() {
+                Some("share") => error.in_field("what"),
+                _ => error,
+            })?;
         let (owner, what) = (message.owner, message.share);
         let host = &owner.provider;
         let decision = self.peers.permit(host, Purpose::Federate).await?;

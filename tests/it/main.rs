@@ -13,6 +13,7 @@ mod outbox;
 mod resource_access;
 mod settings;
 mod share_creation;
+mod share_requests;
 mod signatures;
 mod trust;
 mod web;
