@@ -69,8 +69,7 @@ impl Courier {
         store: Store,
         client: Client,
         peers: Peers,
-        shares: Shares,
-        requests: Requests,
+        (shares, requests): (Shares, Requests),
         outbox: Outbox,
         clock: Clock,
     ) -> Self {
