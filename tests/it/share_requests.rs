@@ -520,7 +520,7 @@ async fn the_same_request_again_is_the_same_request_and_a_decision_stands() {
     again().await;
     let first = inbox(&server, "ada").await[0].clone();
     again().await;
-    assert_eq!(inbox(&server, "ada").await, [first.clone()]);
+    assert_eq!(inbox(&server, "ada").await, std::slice::from_ref(&first));
     decline(&server, None, &first["id"]).await.unwrap();
     assert_eq!(decline(&server, None, &first["id"]).await.unwrap()["state"], "declined");
     again().await;
