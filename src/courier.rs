@@ -1,4 +1,4 @@
-//! The worker that takes what is due out of the outbox, sends it, and notes on its share how that went.
+//! The worker that takes what is due out of the outbox, sends it, and notes on its share or request how that went.
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -27,6 +27,8 @@ use crate::peers;
 use crate::peers::Peers;
 use crate::peers::trust::Purpose;
 use crate::random;
+use crate::requests;
+use crate::requests::Requests;
 use crate::shares::Shares;
 use crate::shares::sent;
 use crate::store::Store;
@@ -55,6 +57,7 @@ pub struct Courier {
     client: Client,
     peers: Peers,
     shares: Shares,
+    requests: Requests,
     outbox: Outbox,
     clock: Clock,
 }
@@ -65,7 +68,7 @@ impl Courier {
         store: Store,
         client: Client,
         peers: Peers,
-        shares: Shares,
+        (shares, requests): (Shares, Requests),
         outbox: Outbox,
         clock: Clock,
     ) -> Self {
@@ -75,6 +78,7 @@ impl Courier {
             client,
             peers,
             shares,
+            requests,
             outbox,
             clock,
         }
@@ -130,6 +134,7 @@ impl Courier {
                 let dropped = Error::new(Reason::GaveUp, "Taken out of the queue by hand.");
                 delivery.failed(&dropped, false, &[], 0.0, now);
                 sent::failed(txn, &delivery, false).await?;
+                requests::sent::failed(txn, &delivery, false).await?;
                 outbox::drop(txn, id).await
             })
             .await
@@ -165,7 +170,10 @@ impl Courier {
             Ok(()) => {
                 tracing::info!(peer = %delivery.to, delivery.id, "Delivered to {}", delivery.to);
                 self.store
-                    .run(async |txn| sent::delivered(txn, &delivery, now).await)
+                    .run(async |txn| {
+                        sent::delivered(txn, &delivery, now).await?;
+                        requests::sent::delivered(txn, &delivery, now).await
+                    })
                     .await?;
                 Ok(None)
             }
@@ -191,7 +199,10 @@ impl Courier {
                     self.peers.forget(&delivery.to);
                 }
                 self.store
-                    .run(async |txn| sent::failed(txn, &delivery, !again).await)
+                    .run(async |txn| {
+                        sent::failed(txn, &delivery, !again).await?;
+                        requests::sent::failed(txn, &delivery, !again).await
+                    })
                     .await?;
                 Ok(next)
             }
@@ -237,6 +248,12 @@ impl Courier {
                 let body = delivery.body.as_ref().map_or("", |body| body.expose());
                 (peer.notifications_url(), body.as_bytes().to_vec())
             }
+            Cargo::Request => {
+                let Some(message) = self.requests.to_send(delivery, &peer).await? else {
+                    return Ok(());
+                };
+                (peer.request_share_url(), message.to_json().to_string().into_bytes())
+            }
         };
         let outbound = Outbound::post(url, "application/json", body);
         let answer = self
@@ -246,7 +263,11 @@ impl Courier {
         if answer.is_success() {
             return Ok(());
         }
-        let refused = peers::refused_by(&delivery.to, answer.status, answer.complaint(), answer.retry_after);
+        let refused_by = match delivery.cargo {
+            Cargo::Request => requests::sent::refused_by,
+            Cargo::Share | Cargo::Notification => peers::refused_by,
+        };
+        let refused = refused_by(&delivery.to, answer.status, answer.complaint(), answer.retry_after);
         if refused.reason() != Reason::TheyRefuseUs {
             return Err(refused);
         }

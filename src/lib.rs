@@ -23,15 +23,16 @@
 //! 16. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
 //! 17. [`invites`] — `SentInvite`, `ReceivedInvite`
 //! 18. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 19. [`courier`] — the worker that takes what is due to its peer
-//! 20. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 21. [`site`] — the parts of one server, put together
-//! 22. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 23. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 24. [`web`] — the edge for people: pages
-//! 25. [`tls`] — certificates
-//! 26. [`app`] — listeners and workers, started and stopped
-//! 27. [`cli`] — the command line
+//! 19. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 20. [`courier`] — the worker that takes what is due to its peer
+//! 21. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 22. [`site`] — the parts of one server, put together
+//! 23. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 24. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 25. [`web`] — the edge for people: pages
+//! 26. [`tls`] — certificates
+//! 27. [`app`] — listeners and workers, started and stopped
+//! 28. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -56,6 +57,7 @@ pub mod outbox;
 pub mod peers;
 pub mod random;
 pub mod remote;
+pub mod requests;
 pub mod secret;
 pub mod shares;
 pub mod site;

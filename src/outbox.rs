@@ -33,6 +33,8 @@ pub enum Cargo {
     Share,
     /// An OCM Notification about a share.
     Notification,
+    /// A request for a share: a [`SentRequest`](crate::requests::SentRequest).
+    Request,
 }
 
 /// Whether a delivery is still tried.
@@ -50,10 +52,10 @@ pub struct Delivery {
     pub id: String,
     pub to: Provider,
     pub cargo: Cargo,
-    /// The share it is about, by its id here.
+    /// The share, or the request for one, that it is about, by its id here.
     pub share: String,
     pub user: String,
-    /// The notification as JSON; none for a share, whose message is made from the share and what the peer can do.
+    /// The notification as JSON; none for a share or a request, whose message is made from what is kept of it.
     pub body: Option<Secret>,
     pub progress: Progress,
     pub created: Timestamp,
@@ -198,7 +200,7 @@ pub async fn get(txn: &mut Txn, id: &str) -> Result<Delivery> {
         .ok_or_else(|| Error::not_found("There is no such delivery.").in_field("id"))
 }
 
-/// The deliveries that are about this share.
+/// The deliveries that are about this share or request.
 pub async fn about(txn: &mut Txn, share: &str) -> Result<Vec<Delivery>> {
     Ok(txn.find::<Delivery>("share", [share], &Page::first(50)).await?.items)
 }

@@ -18,6 +18,7 @@ use crate::keys::Keys;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
 use crate::remote::Remote;
+use crate::requests::Requests;
 use crate::secret::Secret;
 use crate::shares::Shares;
 use crate::store::Options;
@@ -55,6 +56,7 @@ pub struct Site {
     pub outbox: Outbox,
     pub invites: Invites,
     pub shares: Shares,
+    pub requests: Requests,
     pub remote: Remote,
     pub courier: Courier,
 }
@@ -93,6 +95,14 @@ impl Site {
             homes.clone(),
             Arc::clone(&keys),
         );
+        let requests = Requests::new(
+            Arc::clone(&config),
+            store.clone(),
+            peers.clone(),
+            outbox.clone(),
+            shares.clone(),
+            homes.clone(),
+        );
         Ok(Self {
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
@@ -103,7 +113,7 @@ impl Site {
                 store.clone(),
                 client,
                 peers.clone(),
-                shares.clone(),
+                (shares.clone(), requests.clone()),
                 outbox.clone(),
                 clock.clone(),
             ),
@@ -116,6 +126,7 @@ impl Site {
             peers,
             outbox,
             shares,
+            requests,
         })
     }
 

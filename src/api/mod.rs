@@ -5,6 +5,7 @@ mod directories;
 mod files;
 mod keys;
 mod people;
+mod requests;
 mod servers;
 mod shares;
 pub mod socket;
@@ -116,6 +117,30 @@ pub enum Call {
         id: String,
         path: String,
     },
+    RequestSend {
+        user: Option<String>,
+        owner: String,
+        what: String,
+    },
+    RequestList {
+        user: Option<String>,
+        sent: bool,
+    },
+    RequestGrant {
+        user: Option<String>,
+        id: String,
+        path: String,
+        write: bool,
+        until: Option<String>,
+    },
+    RequestDecline {
+        user: Option<String>,
+        id: String,
+    },
+    RequestClose {
+        user: Option<String>,
+        id: String,
+    },
     PeerRule {
         host: String,
         allow: bool,
@@ -224,6 +249,18 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::ShareLs { id, path } => shares::ls(site, &id, &path).await?,
         Call::ShareGet { id, path } => return shares::get(site, &id, &path).await.map(Answer::Content),
         Call::SharePut { id, path } => shares::put(site, &id, &path, content).await?,
+        Call::RequestSend { user, owner, what } => requests::send(site, user, &owner, &what).await?,
+        Call::RequestList { user, sent: true } => requests::sent(site, user).await?,
+        Call::RequestList { user, sent: false } => requests::received(site, user).await?,
+        Call::RequestGrant {
+            user,
+            id,
+            path,
+            write,
+            until,
+        } => requests::grant(site, user, &id, &path, write, until).await?,
+        Call::RequestDecline { user, id } => requests::decline(site, user, &id).await?,
+        Call::RequestClose { user, id } => requests::close(site, user, &id).await?,
         Call::PeerRule {
             host,
             allow,

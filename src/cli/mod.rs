@@ -9,6 +9,7 @@ mod invite;
 mod key;
 mod peer;
 mod queue;
+mod request;
 mod serve;
 mod share;
 mod table;
@@ -84,6 +85,9 @@ enum Command {
     /// Shares with, and from, people on other servers
     #[command(subcommand)]
     Share(share::Verb),
+    /// Asking people on other servers for a share, and answering who asks
+    #[command(subcommand)]
+    Request(request::Verb),
     /// Which servers may federate with this one
     #[command(subcommand)]
     Peer(peer::Verb),
@@ -185,6 +189,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Contact(verb) => verb.request()?,
         Command::File(verb) => verb.request()?,
         Command::Share(verb) => verb.request()?,
+        Command::Request(verb) => verb.request()?,
         Command::Peer(verb) => verb.request()?,
         Command::Directory(verb) => verb.request()?,
         Command::Queue(verb) => verb.request()?,

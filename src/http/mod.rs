@@ -37,6 +37,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route(JWKS, web::head().to(discovery::keys))
         .route("/ocm/shares", web::post().to(ocm::shares))
         .route("/ocm/invite-accepted", web::post().to(ocm::invite_accepted))
+        .route("/ocm/request-share", web::post().to(ocm::request_share))
         .route("/ocm/notifications", web::post().to(ocm::notifications))
         .route(TOKEN_END_POINT, web::post().to(ocm::token))
         .route("/dav/ocm/{id}{below:(/.*)?}", web::route().to(dav::share))

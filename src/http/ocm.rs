@@ -17,6 +17,7 @@ use crate::ocm::code_flow::TokenRequest;
 use crate::ocm::invite::InviteAcceptanceRequest;
 use crate::ocm::notification::OcmNotification;
 use crate::ocm::share::ShareCreationNotification;
+use crate::ocm::share_request::ShareRequest;
 use crate::site::Site;
 
 type Answer = Result<HttpResponse, Refusal>;
@@ -36,6 +37,14 @@ pub async fn invite_accepted(site: Data<Site>, message: Signed<InviteAcceptanceR
         Redeemed::Before(ours) => (StatusCode::CONFLICT, ours),
     };
     Ok(HttpResponse::build(status).json(ours.to_json()))
+}
+
+/// `POST /ocm/request-share` (_Request for a Share_). What is asked for is not looked at, so the answer tells nothing of it.
+pub async fn request_share(site: Data<Site>, message: Signed<ShareRequest>) -> Answer {
+    site.requests
+        .receive(&message.signer, &message, site.clock.now())
+        .await?;
+    Ok(HttpResponse::Created().json(json!({})))
 }
 
 /// `POST /ocm/notifications` (_Share Acceptance Notification_ and its kin).

@@ -22,6 +22,7 @@ use crate::ocm::notification::OcmNotification;
 use crate::ocm::share::ShareCreationNotification;
 use crate::ocm::share::ShareRefusal;
 use crate::ocm::share::Unsupported;
+use crate::ocm::share_request::ShareRequest;
 use crate::ocm::signature;
 use crate::peers::trust::Purpose;
 use crate::site::Site;
@@ -31,6 +32,8 @@ pub trait Message: Sized {
     /// What its sender wants of us, for the trust rules.
     const PURPOSE: Purpose = Purpose::Federate;
     const CONTENT_TYPE: &'static str = "application/json";
+    /// Whether it must be signed also where the operator takes other messages unsigned.
+    const ALWAYS_SIGNED: bool = false;
 
     fn read(body: &[u8]) -> Result<Self>;
 
@@ -64,6 +67,19 @@ impl Message for InviteAcceptanceRequest {
 
     fn acting(&self) -> Option<&Provider> {
         Some(&self.recipient_provider)
+    }
+}
+
+/// Only a signature tells who asks, so there is no request without one (REQ-0).
+impl Message for ShareRequest {
+    const ALWAYS_SIGNED: bool = true;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        Ok(Self::parse(body)?)
+    }
+
+    fn acting(&self) -> Option<&Provider> {
+        Some(&self.share_with.provider)
     }
 }
 
@@ -157,7 +173,7 @@ async fn receive<T: Message>(request: &HttpRequest, payload: Payload) -> Result<
             message: message?,
         });
     }
-    if site.config.federation.require_signatures {
+    if T::ALWAYS_SIGNED || site.config.federation.require_signatures {
         return Err(Error::new(
             Reason::SignatureMissing,
             "This request must be signed (RFC 9421, tag \"ocm\").",

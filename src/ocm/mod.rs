@@ -11,6 +11,7 @@
 //! | _Invite Flow_ | [`invite::InviteString`], [`invite::InviteAcceptanceRequest`], [`invite::InviteAcceptanceResponse`] |
 //! | _Share Creation Notification_ | [`share::ShareCreationNotification`], [`share::ShareAnswer`] |
 //! | _Share Creation Notification_, before it is sent | [`preflight::preflight`] |
+//! | _Request for a Share_ | [`share_request::ShareRequest`] |
 //! | _OCM Notifications_ | [`notification::OcmNotification`] |
 //! | _Resource Access_ | [`share::WebdavOffer::locate`], [`code_flow::how_to_read`] |
 //! | _Code Flow_ | [`code_flow::TokenRequest`], [`code_flow::TokenResponse`], [`access_token::Claims`] |
@@ -31,6 +32,8 @@ pub mod discovery;
 pub mod share;
 
 pub mod preflight;
+
+pub mod share_request;
 
 pub mod notification;
 

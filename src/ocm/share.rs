@@ -281,7 +281,7 @@ fn is_given(body: &Map<String, Value>, field: &str) -> bool {
     !matches!(body.get(field), None | Some(Value::Null)) && body[field] != ""
 }
 
-fn address(body: &Map<String, Value>, field: &str) -> Result<OcmAddress, Invalid> {
+pub(super) fn address(body: &Map<String, Value>, field: &str) -> Result<OcmAddress, Invalid> {
     let text = json::required_text(body, field, ADDRESS_MAX)?;
     OcmAddress::parse_lenient(&text).map_err(|error| Invalid::new(field, error.why()))
 }

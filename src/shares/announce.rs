@@ -32,6 +32,7 @@ use crate::shares::SentShare;
 use crate::shares::Shares;
 use crate::shares::WEBDAV_PATH;
 use crate::shares::sent::SentState;
+use crate::store::Txn;
 use crate::users::User;
 
 /// 256 bits, in letters and digits: deployed servers keep at most 64 of them and split at `:`.
@@ -57,6 +58,17 @@ impl Shares {
     /// [`Reason::NotFound`] if there is nothing at `path`; [`Reason::Invalid`] for the recipient or the end;
     /// [`Reason::WeRefuseThem`]; [`Reason::NeedsTokenExchange`] and [`Reason::TheyCannotTakeThis`].
     pub async fn create(&self, user: &User, new: NewShare, now: Timestamp) -> Result<SentShare> {
+        self.create_and(user, new, now, async |_, _| Ok(())).await
+    }
+
+    /// As [`Shares::create`], with something else in the same commit; if that fails, there is no share either.
+    pub async fn create_and(
+        &self,
+        user: &User,
+        new: NewShare,
+        now: Timestamp,
+        also: impl AsyncFn(&mut Txn, &SentShare) -> Result<()>,
+    ) -> Result<SentShare> {
         if new.path.is_root() {
             return Err(Error::invalid(
                 "path",
@@ -109,6 +121,7 @@ impl Shares {
         self.store
             .run(async |txn| {
                 txn.put(&share).await?;
+                also(txn, &share).await?;
                 txn.put(&delivery).await
             })
             .await?;

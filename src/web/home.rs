@@ -44,6 +44,8 @@ struct Home {
     page: Page,
     name: String,
     to_decide: Vec<ReceivedShare>,
+    /// How many requests wait for an answer.
+    asked: usize,
     failed: Vec<SentShare>,
     invited: bool,
     connected: bool,
@@ -52,7 +54,7 @@ struct Home {
 
 impl Home {
     fn nothing_waits(&self) -> bool {
-        self.to_decide.is_empty() && self.failed.is_empty()
+        self.to_decide.is_empty() && self.asked == 0 && self.failed.is_empty()
     }
 
     fn all_done(&self) -> bool {
@@ -82,6 +84,7 @@ async fn gather(site: &Site, session: &Session) -> Result<Home> {
         page: Page::of(site, session, "home", "Home"),
         name: session.user.display_name.clone(),
         to_decide: received,
+        asked: site.requests.waiting(user).await?,
         failed: sent,
         invited: !invites.is_empty() || !known.is_empty(),
         connected: !known.is_empty(),

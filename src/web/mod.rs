@@ -11,6 +11,7 @@ mod invites;
 mod page;
 mod received;
 mod remote;
+mod requests;
 mod sent;
 mod session;
 mod upload;
@@ -77,6 +78,13 @@ pub fn configure(service: &mut ServiceConfig) {
         .route(r"/shares/from/{id:\d+}{path:(/.*)?}", get().to(remote::browse))
         .route(r"/shares/from/{id:\d+}{path:(/.*)?}", post().to(remote::upload))
         .route(r"/shares/get/{id:\d+}{path:(/.*)?}", get().to(remote::download))
+        .route("/requests", get().to(requests::inbox))
+        .route("/requests/new", get().to(requests::new))
+        .route("/requests/new", post().to(requests::create))
+        .route(r"/requests/{id:\d+}/decline", post().to(requests::decline))
+        .route("/requests/sent", get().to(requests::sent))
+        .route(r"/requests/sent/{id:\d+}/close", post().to(requests::close))
+        .route(r"/requests/sent/{id:\d+}/retry", post().to(requests::retry))
         .route("/account", get().to(account::show))
         .route("/account/password", post().to(account::change_password))
         // For admins

@@ -15,6 +15,7 @@ use crate::files::TreePath;
 use crate::ocm::address::OcmAddress;
 use crate::outbox::Delivery;
 use crate::outbox::Progress;
+use crate::requests::ReceivedRequest;
 use crate::shares::NewShare;
 use crate::shares::SentShare;
 use crate::shares::sent::SentState;
@@ -81,6 +82,8 @@ struct New {
     path: String,
     entries: Vec<String>,
     contacts: Vec<Contact>,
+    /// What the share is to answer, which says for whom it is.
+    request: Option<ReceivedRequest>,
     filled: NewForm,
 }
 
@@ -105,6 +108,9 @@ pub struct NewForm {
     write: Option<String>,
     #[serde(default)]
     until: String,
+    /// The request that is answered; empty for none.
+    #[serde(default)]
+    request: String,
 }
 
 impl NewForm {
@@ -123,27 +129,37 @@ impl NewForm {
     }
 }
 
-/// The form, with what a link to it says already filled in: a path, a contact, or both.
+/// The form, with what a link to it says already filled in: a path, a contact, or both; or a request, which tells them.
 pub async fn new(site: Data<Site>, session: Session, filled: Query<NewForm>) -> Answer {
     page::show(&form(&site, &session, filled.into_inner(), None).await?)
 }
 
-async fn form(site: &Site, session: &Session, filled: NewForm, fault: Option<Fault>) -> Result<New> {
+async fn form(site: &Site, session: &Session, mut filled: NewForm, fault: Option<Fault>) -> Result<New> {
     let (user, rows) = (&session.user.name, Rows::first(ROWS));
+    let request = asked(site, user, &filled.request).await?;
+    if let Some(request) = request.as_ref().filter(|_| fault.is_none() && filled.path.is_empty()) {
+        let meant = site.requests.meant(user, &request.what).await?;
+        filled.path = meant.map_or_else(String::new, |path| path.to_string());
+    }
     let known = site
         .store
         .read(async |txn| contacts::list(txn, user, &rows).await)
         .await?;
-    let path = TreePath::parse(&filled.path)?;
+    // Where a request is answered the path is a field, so what is wrong with it is said there.
+    let path = match &request {
+        Some(_) => TreePath::root(),
+        None => TreePath::parse(&filled.path)?,
+    };
     let tree = site.homes.of(user).await?;
     let entries = if path.is_root() {
         tree.list(&path, ROWS).await?
     } else {
         Vec::new()
     };
-    let title = match path.name() {
-        Some(name) => format!("Share {name}"),
-        None => "Share something".to_owned(),
+    let title = match (path.name(), &request) {
+        (Some(name), _) => format!("Share {name}"),
+        (None, Some(_)) => "Answer a request".to_owned(),
+        (None, None) => "Share something".to_owned(),
     };
     Ok(New {
         page: Page::of(site, session, "sent", title),
@@ -151,14 +167,25 @@ async fn form(site: &Site, session: &Session, filled: NewForm, fault: Option<Fau
         path: path.to_string(),
         entries: entries.into_iter().map(|entry| entry.name).collect(),
         contacts: known.items,
+        request,
         filled,
     })
 }
 
+/// The request that a share is to answer.
+async fn asked(site: &Site, user: &str, id: &str) -> Result<Option<ReceivedRequest>> {
+    match id {
+        "" => Ok(None),
+        id => site.requests.received_request(user, id).await.map(Some),
+    }
+}
+
 pub async fn create(site: Data<Site>, form: Form<NewForm>) -> Answer {
-    let outcome = match form.fields.read() {
-        Ok(new) => site.shares.create(&form.session.user, new, site.clock.now()).await,
-        Err(error) => Err(error),
+    let (user, now) = (&form.session.user, site.clock.now());
+    let outcome = match (form.fields.read(), form.fields.request.as_str()) {
+        (Ok(new), "") => site.shares.create(user, new, now).await,
+        (Ok(new), request) => site.requests.grant(user, request, new, now).await,
+        (Err(error), _) => Err(error),
     };
     match outcome {
         Ok(share) => Ok(page::go(format!("/shares/sent/{}", share.id))),

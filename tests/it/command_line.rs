@@ -427,6 +427,69 @@ fn another_users_share_is_not_ended_in_ones_name() {
 }
 
 #[test]
+fn what_somebody_asks_for_is_granted_and_closed_by_commands_alone() {
+    let (mut a, mut b) = (Installation::new(), Installation::new());
+    a.start("info");
+    b.start("info");
+    a.add_user("ada");
+    b.add_user("bob");
+    introduce(&a, &b);
+    let file = write(&a.path("local.txt"), "x");
+    a.json(&["file", "put", &file, "docs/f.txt", "--user", "ada"]);
+    let ada = a.address("ada");
+    let sent = b.json(&["request", "send", &ada, "docs/f.txt", "--user", "bob"]);
+    assert_eq!((&sent["state"], &sent["owner"]), (&"waiting".into(), &ada.into()));
+    let asked = eventually(&a, &["request", "list", "--user", "ada"], |row| row["state"] == "open");
+    assert_eq!(
+        (&asked["from"], &asked["path"]),
+        (&b.address("bob").into(), &"docs/f.txt".into())
+    );
+    let id = asked["id"].as_str().unwrap();
+    let grant = ["request", "grant", id, "docs/f.txt", "--write", "--until", "2099-12-31"];
+    let granted = a.json(&grant);
+    let share = &a.json(&["share", "list", "--sent"])[0];
+    assert_eq!(
+        (&granted["share"], &granted["state"]),
+        (&share["id"], &"granted".into())
+    );
+    assert_eq!(
+        (&share["permissions"]["write"], &share["expires"]),
+        (&true.into(), &"2099-12-31T00:00:00Z".into())
+    );
+    let list = ["request", "list", "--sent", "--user", "bob"];
+    let answered = eventually(&b, &list, |row| row["shares"] != serde_json::json!([]));
+    assert_eq!(answered["shares"][0], b.json(&["share", "list"])[0]["id"]);
+    let closed = b.json(&["request", "close", sent["id"].as_str().unwrap()]);
+    assert_eq!(closed["state"], "closed");
+
+    b.json(&["request", "send", &a.address("ada"), "something else"]);
+    let list = ["request", "list"];
+    let other = eventually(&a, &list, |row| row["what"] == "something else");
+    let id = other["id"].as_str().unwrap();
+    let said = a.run(&["request", "decline", id, "--user", "ada"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("is declined"), "{said}");
+    let check = |arguments: &[&str], code: i32, text: &str| {
+        let (got, said) = b.code(arguments);
+        assert!(
+            got == Some(code) && said.contains(text),
+            "{arguments:?}: {got:?} {said}"
+        );
+    };
+    check(&["request", "decline", "12345"], 3, "no such request");
+    check(&["request", "close", "12345"], 3, "no such request");
+    check(&["request", "grant", "12345", "x"], 3, "no such request");
+    check(&["request", "send", "ada", "x"], 1, "owner:");
+    check(&["request", "send", &a.address("ada"), ""], 1, "what:");
+    check(
+        &["request", "send", &a.address("eve"), "x"],
+        5,
+        "not one of your contacts",
+    );
+    check(&["request", "send", "eve@127.0.0.1:9", "x"], 6, "does not accept");
+}
+
+#[test]
 fn t79_a_server_killed_before_it_could_deliver_delivers_the_same_share_once() {
     let (mut a, mut b) = (Installation::new(), Installation::new());
     a.start("info");

@@ -17,6 +17,7 @@ mod resource_access;
 mod rules;
 mod settings;
 mod share_creation;
+mod share_requests;
 mod signatures;
 mod trust;
 mod web;

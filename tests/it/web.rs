@@ -8,6 +8,7 @@ mod pages;
 mod shares;
 mod signing_in;
 
+pub use browser::Browser;
 use browser::Seen;
 
 /// The routes of the pages as `src/web/mod.rs` has them: method, path.

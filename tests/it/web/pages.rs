@@ -94,6 +94,28 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         })
         .await
         .unwrap();
+    pair.b
+        .call(Call::RequestSend {
+            user: None,
+            owner: pair.a.address("ada"),
+            what: "notes/a.txt".to_owned(),
+        })
+        .await
+        .unwrap();
+    pair.b.deliver().await;
+    let asked = Call::RequestList {
+        user: Some("ada".to_owned()),
+        sent: false,
+    };
+    let asked = pair.a.call(asked).await.unwrap()[0]["id"].as_str().unwrap().to_owned();
+    pair.a
+        .call(Call::RequestSend {
+            user: Some("ada".to_owned()),
+            owner: pair.b.address("bob"),
+            what: "b.txt".to_owned(),
+        })
+        .await
+        .unwrap();
     let contact = format!("/contacts/bob%40{}", pair.b.provider().to_string().replace(':', "%3A"));
     let accept = format!("/invites/accept?token=x&providerDomain={}", pair.b.provider());
     vec![
@@ -117,6 +139,10 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/delete", "/delete?path=notes".to_owned()),
         ("/shares/new", "/shares/new".to_owned()),
         ("/shares/new", "/shares/new?path=notes%2Fa.txt".to_owned()),
+        ("/shares/new", format!("/shares/new?request={asked}")),
+        ("/requests", "/requests".to_owned()),
+        ("/requests/new", "/requests/new".to_owned()),
+        ("/requests/sent", "/requests/sent".to_owned()),
         ("/shares/sent", "/shares/sent".to_owned()),
         (r"/shares/sent/{id:\d+}", format!("/shares/sent/{sent}")),
         ("/shares/received", "/shares/received".to_owned()),
