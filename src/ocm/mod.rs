@@ -14,6 +14,7 @@
 //! | _Resource Access_ | [`share::WebdavOffer::locate`], [`code_flow::how_to_read`] |
 //! | _Code Flow_ | [`code_flow::TokenRequest`], [`code_flow::TokenResponse`], [`access_token::Claims`] |
 //! | Appendix B, _JWKS and HTTP Signature Examples_ | [`jwks::JwkSet`], [`signature::Unverified`], [`signature::sign`] |
+//! | Nothing: what deployed servers say differently | [`dialect`] |
 
 // Each uses only those above it.
 mod json;
@@ -33,6 +34,8 @@ pub mod notification;
 pub mod code_flow;
 
 pub mod access_token;
+
+pub mod dialect;
 
 use std::fmt;
 
