@@ -280,6 +280,7 @@ fn a_header_that_is_not_what_it_says_is_refused_and_never_taken_for_none() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn whatever_stands_in_the_headers_is_read_without_harm(
         signature in ".{0,200}", date in ".{0,60}", digest in ".{0,60}", covered in ".{0,60}",
