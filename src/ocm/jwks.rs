@@ -152,14 +152,14 @@ impl Jwk {
                     encode(y)
                 )
             }
-            Material::Rsa(n) => format!(r#"{{"e":"AQAB","kty":"RSA","n":"{}"}}"#, encode(n)),
+            Material::Rsa(n) => return rsa_thumbprint(n),
         };
         encode(digest(&SHA256, text.as_bytes()).as_ref())
     }
 
     /// Whether the private half is printed in a standard, so that anyone can sign with it (T-22).
     pub fn is_published_example(&self) -> bool {
-        PUBLISHED_EXAMPLES.contains(&self.thumbprint().as_str())
+        is_published_example(&self.thumbprint())
     }
 
     fn to_value(&self) -> Value {
@@ -314,6 +314,17 @@ const PUBLISHED_EXAMPLES: &[&str] = &[
     "oD0HwocPBSfpNy5W3bpJeyFGY_IQ_YpqxSjQ3Yd-CLA", // RFC 9421 B.1.2
     "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", // RFC 7517 A.2, RFC 7638 3.1
 ];
+
+/// Whether the key with this fingerprint has a private half that everybody knows (T-22).
+pub(crate) fn is_published_example(thumbprint: &str) -> bool {
+    PUBLISHED_EXAMPLES.contains(&thumbprint)
+}
+
+/// The fingerprint of the RSA key with this modulus and the exponent 65537; see [`Jwk::thumbprint`].
+pub(crate) fn rsa_thumbprint(n: &[u8]) -> String {
+    let text = format!(r#"{{"e":"AQAB","kty":"RSA","n":"{}"}}"#, encode(n));
+    encode(digest(&SHA256, text.as_bytes()).as_ref())
+}
 
 /// The eight points of small order on Curve25519's Edwards form, by their y coordinate (little-endian, without the sign
 /// bit), and the two encodings of those whose y isn't reduced.

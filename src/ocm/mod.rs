@@ -17,6 +17,7 @@
 //! | _Code Flow_ | [`code_flow::TokenRequest`], [`code_flow::TokenResponse`], [`access_token::Claims`] |
 //! | _Directory Service_ | [`directory::Directory`], [`directory::PinnedKey`] |
 //! | Appendix B, _JWKS and HTTP Signature Examples_ | [`jwks::JwkSet`], [`signature::Unverified`], [`signature::sign`] |
+//! | Nothing: what deployed servers say differently | [`dialect`] |
 
 // Each uses only those above it.
 mod json;
@@ -30,6 +31,8 @@ pub mod invite;
 pub mod discovery;
 
 pub mod share;
+
+pub mod dialect;
 
 pub mod preflight;
 

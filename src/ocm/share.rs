@@ -311,7 +311,14 @@ fn description(body: &Map<String, Value>) -> Result<Option<String>, Invalid> {
     }
 }
 
+/// A word, or one of the numbers that Nextcloud and ownCloud have for it in their other interfaces.
 fn share_type(body: &Map<String, Value>) -> Result<ShareType, ShareRefusal> {
+    match body.get("shareType").and_then(Value::as_u64) {
+        Some(0 | 6) => return Ok(ShareType::User),
+        Some(1 | 9) => return Ok(ShareType::Group),
+        Some(other) => return Err(Unsupported::ShareType(other.to_string()).into()),
+        None => {}
+    }
     match json::required_text(body, "shareType", WORD_MAX)?.as_str() {
         "user" => Ok(ShareType::User),
         "group" => Ok(ShareType::Group),

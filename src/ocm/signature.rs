@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 use crate::ocm::address::Provider;
 use crate::ocm::jwks::Jwk;
 
+pub(crate) use base::field;
 pub use digest::check_digest;
 pub use digest::content_digest;
 pub use error::SignatureError;
@@ -33,7 +34,7 @@ const REQUIRED: [&str; 4] = ["@method", "@target-uri", "content-digest", "conten
 /// The label and the tag that mark a signature as the one that counts.
 const OCM: &str = "ocm";
 /// Longest key id, in bytes.
-const KEYID_MAX: usize = 512;
+pub(crate) const KEYID_MAX: usize = 512;
 /// How far `Date` and `created` may lie apart, in seconds.
 const DATE_DRIFT_MAX: u64 = 300;
 
@@ -163,14 +164,7 @@ impl Unverified {
 
     /// The server that the key id belongs to, in `https://host/ocm#key` as in `host#key` (INC-29).
     pub fn signer(&self) -> Result<Provider, SignatureError> {
-        let provider = match self.keyid.split_once("://") {
-            Some((scheme @ ("https" | "http"), rest)) => {
-                let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-                Provider::parse_lenient(&self.keyid[..scheme.len() + "://".len() + end])
-            }
-            _ => Provider::parse(self.keyid.split('#').next().unwrap_or_default()),
-        };
-        provider.map_err(|_| SignatureError::KeyidWithoutServer)
+        server_of(&self.keyid)
     }
 
     pub fn created(&self) -> Timestamp {
@@ -251,14 +245,7 @@ impl Unverified {
             return Ok(());
         }
         let text = base::field(request, "date")?.ok_or_else(|| missing("date"))?;
-        // The parser looks at no more than a date's worth of bytes (T-25).
-        let date = Some(text)
-            .filter(|text| text.len() <= 40)
-            .and_then(|text| httpdate::parse_http_date(&text).ok())
-            .and_then(|date| date.duration_since(UNIX_EPOCH).ok())
-            .and_then(|since| i64::try_from(since.as_secs()).ok())
-            .ok_or(SignatureError::DateUnreadable)?;
-        if date.abs_diff(self.created.0) > DATE_DRIFT_MAX {
+        if read_date(&text)?.0.abs_diff(self.created.0) > DATE_DRIFT_MAX {
             return Err(SignatureError::DateFarFromCreated);
         }
         Ok(())
@@ -278,6 +265,29 @@ impl Unverified {
             _ => Ok(()),
         }
     }
+}
+
+/// The server that a key id belongs to.
+pub(crate) fn server_of(keyid: &str) -> Result<Provider, SignatureError> {
+    let provider = match keyid.split_once("://") {
+        Some((scheme @ ("https" | "http"), rest)) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            Provider::parse_lenient(&keyid[..scheme.len() + "://".len() + end])
+        }
+        _ => Provider::parse(keyid.split('#').next().unwrap_or_default()),
+    };
+    provider.map_err(|_| SignatureError::KeyidWithoutServer)
+}
+
+/// Reads the value of a `Date` header; the parser sees no more than a date's worth of bytes (T-25).
+pub(crate) fn read_date(text: &str) -> Result<Timestamp, SignatureError> {
+    Some(text)
+        .filter(|text| text.len() <= 40)
+        .and_then(|text| httpdate::parse_http_date(text).ok())
+        .and_then(|date| date.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .map(Timestamp)
+        .ok_or(SignatureError::DateUnreadable)
 }
 
 fn missing(name: &str) -> SignatureError {

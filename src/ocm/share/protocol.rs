@@ -98,7 +98,13 @@ impl WebdavUri {
     /// For what could lead a token astray: other schemes, a user, a fragment, `..`, `//`, a backslash (T-05).
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let invalid = |why: &str| Invalid::new("protocol.webdav.uri", why);
-        let text = json::plain("protocol.webdav.uri", text, URI_MAX)?;
+        let mut text = json::plain("protocol.webdav.uri", text, URI_MAX)?;
+        // Nextcloud 35 puts `https://` before an address that has its scheme already.
+        if let Some(rest) = text.strip_prefix("https://")
+            && (rest.starts_with("https://") || rest.starts_with("http://"))
+        {
+            text = rest.to_owned();
+        }
         if text.starts_with("https://") || text.starts_with("http://") {
             let url = Url::parse(&text).map_err(|_| invalid("This is not a URL."))?;
             if Provider::from_url(&url).is_err() || url.fragment().is_some() || text.contains('\\') {

@@ -266,6 +266,18 @@ fn d09_unknown_kinds_of_share_are_unsupported() {
         with("resourceType", json!("folder")).unwrap().resource_type,
         ResourceType::Folder
     );
+    for (number, expected) in [
+        (0, ShareType::User),
+        (6, ShareType::User),
+        (1, ShareType::Group),
+        (9, ShareType::Group),
+    ] {
+        assert_eq!(with("shareType", json!(number)).unwrap().share_type, expected);
+    }
+    assert_eq!(
+        with("shareType", json!(3)),
+        Err(ShareRefusal::Unsupported(Unsupported::ShareType("3".to_owned())))
+    );
     assert_eq!(
         with("shareType", json!("room")),
         Err(ShareRefusal::Unsupported(Unsupported::ShareType("room".to_owned())))
@@ -361,6 +373,8 @@ fn t05_an_uri_cannot_lead_astray() {
         "https://a:b@b.example/",
         "https://b.example/x#y",
         "https://b.example\\@sender.example.org/",
+        "https://https://sender@b/",
+        "https://https://https:/x#y",
         "https://",
         "ftp://b.example/x",
         "javascript:alert(1)",
@@ -398,7 +412,13 @@ fn t05_acc_4_a_resource_is_found_at_its_sender_only() {
         (Some("https://sender.example.org:8443/x"), None),
         (Some("https://b.example/x"), None),
         (Some("https://sender.example.org.b.example/x"), None),
+        (Some("https://https://b.example/x"), None),
+        (Some("https://http://b.example/x"), None),
         // opencloudmesh-go and Nextcloud 35 name the receiver
+        (
+            Some("https://https://receiver.example.org/public.php/webdav/"),
+            Some("https://sender.example.org/dav/"),
+        ),
         (
             Some("https://receiver.example.org/webdav/ocm/4711"),
             Some("https://sender.example.org/dav/4711"),

@@ -23,7 +23,7 @@ const FIELD_MAX: usize = 8 * 1024;
 /// # Errors
 ///
 /// For a value that is too long, or holds anything but printable ASCII: then two readers might not see the same.
-pub(super) fn field(request: &Request<'_>, name: &str) -> Result<Option<String>, SignatureError> {
+pub(crate) fn field(request: &Request<'_>, name: &str) -> Result<Option<String>, SignatureError> {
     let mut lines = Vec::new();
     let mut total = 0;
     for (_, value) in request.headers.iter().filter(|(other, _)| other == name) {

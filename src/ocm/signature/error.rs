@@ -17,6 +17,7 @@ pub enum SignatureError {
     /// Covered twice, covered in part, or not known here.
     ComponentRefused(String),
     ParameterInvalid(&'static str),
+    ParameterMissing(&'static str),
     CreatedMissing,
     CreatedInFuture,
     CreatedTooOld,
@@ -32,6 +33,7 @@ pub enum SignatureError {
     DigestUnsupported,
     DigestMismatch,
     LengthMismatch,
+    HostMismatch,
     /// Made by another key, or for another request.
     Wrong,
 }
@@ -57,6 +59,7 @@ impl SignatureError {
                 "a part is signed in a way that is not accepted here",
             ),
             Self::ParameterInvalid(_) => ("parameter-invalid", "a parameter has the wrong type"),
+            Self::ParameterMissing(_) => ("parameter-missing", "a parameter is missing"),
             Self::CreatedMissing => ("created-missing", "the signature does not say when it was made"),
             Self::CreatedInFuture => (
                 "created-in-future",
@@ -75,6 +78,7 @@ impl SignatureError {
             Self::DigestUnsupported => ("digest-unsupported", "no digest is one that counts"),
             Self::DigestMismatch => ("digest-mismatch", "the body is not the one that was signed"),
             Self::LengthMismatch => ("length-mismatch", "the body has another length than was signed"),
+            Self::HostMismatch => ("host-mismatch", "the request was signed for another server"),
             Self::Wrong => ("signature-wrong", "the signature does not fit this request and key"),
         }
     }
@@ -85,9 +89,10 @@ impl fmt::Display for SignatureError {
         f.write_str(self.words().1)?;
         match self {
             Self::ComponentMissing(name) | Self::ComponentRefused(name) => write!(f, " ({name:.64})"),
-            Self::HeaderUnreadable(name) | Self::DuplicateLabel(name) | Self::ParameterInvalid(name) => {
-                write!(f, " ({name})")
-            }
+            Self::HeaderUnreadable(name)
+            | Self::DuplicateLabel(name)
+            | Self::ParameterInvalid(name)
+            | Self::ParameterMissing(name) => write!(f, " ({name})"),
             _ => Ok(()),
         }
     }
