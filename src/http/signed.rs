@@ -39,6 +39,11 @@ pub trait Message: Sized {
 
     /// The server that the message speaks for; none where only the signature says it (SIG-5).
     fn acting(&self) -> Option<&Provider>;
+
+    /// The server that an unsigned message is from, if it shows that in another way.
+    fn claimed(&self, _site: &Site) -> impl Future<Output = Result<Option<Provider>>> {
+        std::future::ready(Ok(self.acting().cloned()))
+    }
 }
 
 impl Message for ShareCreationNotification {
@@ -95,6 +100,10 @@ impl Message for OcmNotification {
 
     fn acting(&self) -> Option<&Provider> {
         None
+    }
+
+    async fn claimed(&self, site: &Site) -> Result<Option<Provider>> {
+        site.shares.claimed(self).await
     }
 }
 
@@ -173,24 +182,26 @@ async fn receive<T: Message>(request: &HttpRequest, payload: Payload) -> Result<
             message: message?,
         });
     }
-    if T::ALWAYS_SIGNED || site.config.federation.require_signatures {
-        return Err(Error::new(
-            Reason::SignatureMissing,
-            "This request must be signed (RFC 9421, tag \"ocm\").",
-        ));
-    }
-    check_content_type::<T>(request)?;
-    let message = T::read(&body)?;
-    let acting = message.acting().cloned().ok_or_else(|| {
+    let missing = || {
         Error::new(
             Reason::SignatureMissing,
-            "Without a signature nobody knows who sends this.",
+            "This request must be signed (RFC 9421, tag \"ocm\").",
         )
-    })?;
+    };
+    if T::ALWAYS_SIGNED {
+        return Err(missing());
+    }
+    // Whoever shows nothing of itself learns nothing of what is wrong with its message.
+    let message = T::read(&body);
+    let acting = match &message {
+        Ok(message) => message.claimed(site).await?.ok_or_else(missing)?,
+        Err(_) => return Err(missing()),
+    };
     site.peers.admit_unsigned(&acting, T::PURPOSE).await?;
+    check_content_type::<T>(request)?;
     Ok(Signed {
         signer: acting,
-        message,
+        message: message?,
     })
 }
 
