@@ -128,6 +128,9 @@ pub enum Call {
     PeerExplain {
         host: String,
     },
+    PeerProbe {
+        host: String,
+    },
     QueueList,
     QueueRetry {
         id: String,
@@ -142,7 +145,11 @@ impl Call {
     pub fn asks_another_server(&self) -> bool {
         matches!(
             self,
-            Self::InviteAccept { .. } | Self::ShareLs { .. } | Self::ShareGet { .. } | Self::SharePut { .. }
+            Self::InviteAccept { .. }
+                | Self::ShareLs { .. }
+                | Self::ShareGet { .. }
+                | Self::SharePut { .. }
+                | Self::PeerProbe { .. }
         )
     }
 }
@@ -211,6 +218,7 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::PeerRemove { host } => servers::remove(site, &host).await?,
         Call::PeerList => servers::list(site).await?,
         Call::PeerExplain { host } => servers::explain(site, &host).await?,
+        Call::PeerProbe { host } => servers::probe(site, &host).await?,
         Call::QueueList => servers::queue(site).await?,
         Call::QueueRetry { id } => servers::retry(site, &id).await?,
         Call::QueueDrop { id } => servers::drop(site, &id).await?,

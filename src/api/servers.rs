@@ -60,10 +60,18 @@ fn rule_row(rule: TrustRule) -> Value {
 }
 
 pub async fn explain(site: &Site, host: &str) -> Result<Value> {
+    Ok(json!(site.peers.explain(&typed(host)?, Purpose::Federate).await?))
+}
+
+pub async fn probe(site: &Site, host: &str) -> Result<Value> {
+    Ok(json!(site.peers.probe(&typed(host)?).await?))
+}
+
+/// A server's name as people type it.
+fn typed(host: &str) -> Result<Provider> {
     let host = host.trim();
-    let host = Provider::parse_lenient(host.strip_suffix('.').unwrap_or(host))
-        .map_err(|invalid| Error::from(invalid).in_field("host"))?;
-    Ok(json!(site.peers.explain(&host, Purpose::Federate).await?))
+    Provider::parse_lenient(host.strip_suffix('.').unwrap_or(host))
+        .map_err(|invalid| Error::from(invalid).in_field("host"))
 }
 
 pub async fn queue(site: &Site) -> Result<Value> {

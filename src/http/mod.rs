@@ -26,6 +26,8 @@ use crate::site::Site;
 pub const END_POINT: &str = "/ocm";
 pub const TOKEN_END_POINT: &str = "/ocm/token";
 pub const JWKS: &str = "/.well-known/jwks.json";
+/// Where a server finds out whether its signatures arrive here: asked for by the federation validator of opencloudmesh-go.
+pub const SIGNATURE_PROBE: &str = "/.well-known/ocm-httpsig-probe";
 /// The page of ours that takes `token` and `providerDomain` (DIS-10); it is served by [`crate::web`].
 pub const INVITE_ACCEPT_DIALOG: &str = "/invites/accept";
 
@@ -35,6 +37,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/.well-known/ocm", web::head().to(discovery::document))
         .route(JWKS, web::get().to(discovery::keys))
         .route(JWKS, web::head().to(discovery::keys))
+        .route(SIGNATURE_PROBE, web::get().to(ocm::probe))
         .route("/ocm/shares", web::post().to(ocm::shares))
         .route("/ocm/invite-accepted", web::post().to(ocm::invite_accepted))
         .route("/ocm/notifications", web::post().to(ocm::notifications))

@@ -1,5 +1,6 @@
 //! Other OCM Servers: whether we deal with them, what they say of themselves, and whether a request is really theirs.
 
+pub mod probe;
 pub mod trust;
 
 use std::sync::Arc;
