@@ -10,6 +10,7 @@ mod invite_flow;
 mod notifications;
 mod outbound;
 mod outbox;
+mod outside;
 mod probe;
 mod resource_access;
 mod settings;
