@@ -47,6 +47,11 @@ pub async fn keys(published: Data<Published>) -> HttpResponse {
     public("application/jwk-set+json", published.keys.clone())
 }
 
+/// `GET /ocm/openapi.json`: what may be asked here, for programs and for who writes them.
+pub async fn description() -> HttpResponse {
+    public("application/json", Bytes::from_static(include_bytes!("openapi.json")))
+}
+
 fn public(content_type: &'static str, body: Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))

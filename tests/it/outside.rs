@@ -1,6 +1,7 @@
 //! Implementations that are not ours check ours: `tests/outside` has a peer in Python whose signatures are made and
 //! verified by a library of others, and what a fuzzer of others needs. `tests/run` installs both.
 
+mod fuzzing;
 mod peer;
 mod signatures;
 
