@@ -53,7 +53,9 @@ impl Verb {
                 )
             }),
             Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
-            Self::Probe { host } => Request::new(Call::PeerProbe { host }, finding),
+            Self::Probe { host } => Request::new(Call::PeerProbe { host }, |probed| {
+                table::clean(&table::field(probed, "because"))
+            }),
         })
     }
 }
@@ -93,23 +95,4 @@ fn explanation(answer: &serde_json::Value) -> String {
         text.push_str(&format!("\n  {} {question:24} {}{mark}", at + 1, table::clean(&answer)));
     }
     text
-}
-
-fn finding(answer: &serde_json::Value) -> String {
-    let host = table::field(answer, "host");
-    let said = |which: &str| table::field(answer, which);
-    match answer["finding"].as_str() {
-        Some("verified") => format!("{host} verifies our signatures, and refused one that was broken."),
-        Some("unchecked") => format!("{host} does not check signatures: it took a broken one as well."),
-        Some("reads-none") => format!("{host} does not say that it reads signatures (capability http-sig)."),
-        Some("no-probe") => format!(
-            "{host} has nothing to ask this at (it answered {}). Sharing with it may work all the same.",
-            said("right")
-        ),
-        _ => format!(
-            "{host} could not verify our signature (it answered {}). Compare the clocks; it may have an old copy of our \
-             key, or not accept this server, or a proxy between changes requests.",
-            said("right")
-        ),
-    }
 }

@@ -38,6 +38,33 @@ pub struct Probed {
     /// The status for the right signature, and the one for a broken one.
     pub right: Option<u16>,
     pub broken: Option<u16>,
+    /// A sentence for an admin.
+    pub because: String,
+}
+
+impl Probed {
+    fn new(host: &Provider, finding: Finding, right: Option<u16>, broken: Option<u16>) -> Self {
+        let answered = right.map_or_else(String::new, |status| format!(" (it answered {status})"));
+        let because = match finding {
+            Finding::Verified => format!("{host} verifies our signatures, and refused one that was broken."),
+            Finding::Refused => format!(
+                "{host} could not verify our signature{answered}. Compare the clocks; it may have an old copy of our \
+                 key, or not accept this server, or a proxy between changes requests."
+            ),
+            Finding::Unchecked => format!("{host} does not check signatures: it took a broken one as well."),
+            Finding::ReadsNone => format!("{host} does not say that it reads signatures (capability http-sig)."),
+            Finding::NoProbe => {
+                format!("{host} cannot be asked this{answered}. Sharing with it may work all the same.")
+            }
+        };
+        Self {
+            host: host.clone(),
+            finding,
+            right,
+            broken,
+            because,
+        }
+    }
 }
 
 impl Peers {
@@ -48,14 +75,8 @@ impl Peers {
     /// As [`Peers::discover`]; a reason of [`Kind::Peer`](crate::error::Kind::Peer) if it gives no answer.
     pub async fn probe(&self, host: &Provider) -> Result<Probed> {
         let peer = self.discover(host, Purpose::Invite).await?;
-        let found = |finding, right, broken| Probed {
-            host: host.clone(),
-            finding,
-            right,
-            broken,
-        };
         if !peer.has(Capability::HttpSig) {
-            return Ok(found(Finding::ReadsNone, None, None));
+            return Ok(Probed::new(host, Finding::ReadsNone, None, None));
         }
         let url = peer.end_point().join(PATH).map_err(Error::internal)?;
         let signed = || self.sign_for(&peer, Outbound::get(url.clone()));
@@ -67,7 +88,7 @@ impl Peers {
             (false, false) if matches!(right.status, 404 | 405 | 501) => Finding::NoProbe,
             (false, false) => Finding::Refused,
         };
-        Ok(found(finding, Some(right.status), Some(broken.status)))
+        Ok(Probed::new(host, finding, Some(right.status), Some(broken.status)))
     }
 }
 

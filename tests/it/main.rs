@@ -5,6 +5,7 @@ mod harness;
 mod architecture;
 mod code_flow;
 mod command_line;
+mod description;
 mod discovery;
 mod invite_flow;
 mod notifications;
