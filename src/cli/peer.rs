@@ -23,6 +23,8 @@ pub enum Verb {
     Refresh { host: String },
     /// Say whether a server is allowed, and which rule decides
     Explain { host: String },
+    /// Ask a server whether it can verify what this one signs
+    Probe { host: String },
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +59,9 @@ impl Verb {
             Self::Show { host } => Request::new(Call::PeerShow { host }, portrait),
             Self::Refresh { host } => Request::new(Call::PeerRefresh { host }, portrait),
             Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
+            Self::Probe { host } => Request::new(Call::PeerProbe { host }, |probed| {
+                table::clean(&table::field(probed, "because"))
+            }),
         })
     }
 }

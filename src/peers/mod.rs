@@ -2,6 +2,7 @@
 
 mod answers;
 mod known;
+pub mod probe;
 mod proof;
 pub mod settings;
 pub mod trust;
@@ -96,6 +97,7 @@ impl Record for Signer {
 #[derive(Clone)]
 pub struct Peers {
     store: Store,
+    client: Client,
     known: Known,
     clock: Clock,
     keys: Arc<Keys>,
@@ -119,12 +121,13 @@ impl Peers {
     ) -> Self {
         let known = Known::new(
             store.clone(),
-            client,
+            client.clone(),
             clock.clone(),
             config.federation.discovery_cache.0,
         );
         Self {
             store,
+            client,
             known,
             clock,
             keys,
