@@ -2,8 +2,6 @@
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -33,7 +31,7 @@ pub struct Upload {
     /// None after an error: what is half written must not be finished.
     open: Option<Open>,
     name: String,
-    order: Arc<Mutex<()>>,
+    tree: Tree,
     batch: Vec<u8>,
     size: u64,
 }
@@ -45,13 +43,13 @@ struct Open {
 }
 
 impl Upload {
-    pub(super) fn begin(folder: OwnedFd, name: &str, order: Arc<Mutex<()>>) -> Result<Self> {
+    pub(super) fn begin(folder: OwnedFd, name: &str, tree: Tree) -> Result<Self> {
         let hidden = disk::Hidden::new(folder)?;
         let file = disk::create_file(hidden.folder(), hidden.name())?;
         Ok(Self {
             open: Some(Open { file, hidden }),
             name: name.to_owned(),
-            order,
+            tree,
             batch: Vec::new(),
             size: 0,
         })
@@ -88,7 +86,7 @@ impl Upload {
         blocking(move || {
             open.file.sync_all()?;
             let entry = disk::entry_of_file(&open.file, &self.name)?;
-            open.hidden.settle(&self.order, &self.name, |there| match there {
+            open.hidden.settle(&self.tree, &self.name, |there| match there {
                 Some(there) if there.is_folder() => Err(disk::already_exists()),
                 _ => replace.admit(there),
             })?;
