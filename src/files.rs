@@ -268,6 +268,11 @@ impl Tree {
         self.work(|tree| disk::free(&tree.top)).await
     }
 
+    /// How many bytes uploads may still bring: some of the disk is left free for the store (T-66).
+    pub async fn room(&self) -> Result<u64> {
+        Ok(self.free().await?.saturating_sub(upload::RESERVE))
+    }
+
     /// Removes what uploads, copies and removals left behind when the server was stopped in the middle of them, and says
     /// how many there were. Only to be called at start: it would take running ones for dead (T-67).
     pub async fn sweep(&self) -> Result<usize> {

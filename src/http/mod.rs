@@ -3,7 +3,9 @@
 pub mod answer;
 mod dav;
 pub mod discovery;
+mod legacy;
 mod ocm;
+mod share_info;
 pub mod signed;
 
 use actix_web::Error;
@@ -39,7 +41,21 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/ocm/invite-accepted", web::post().to(ocm::invite_accepted))
         .route("/ocm/notifications", web::post().to(ocm::notifications))
         .route(TOKEN_END_POINT, web::post().to(ocm::token))
-        .route("/dav/ocm/{id}{below:(/.*)?}", web::route().to(dav::share))
+        .route("/dav/ocm{below:(/.*)?}", web::route().to(dav::share))
+        .route("/public.php/webdav{below:(/.*)?}", web::route().to(dav::share))
+        .route("/status.php", web::get().to(legacy::status))
+        .route("/status.php", web::head().to(legacy::status))
+        .route(
+            "/index.php/apps/files_sharing/shareinfo",
+            web::post().to(legacy::share_info),
+        )
+        .route("/ocs-provider{slash:/?}", web::get().to(legacy::ocs_provider))
+        .route("/ocs-provider{slash:/?}", web::head().to(legacy::ocs_provider))
+        .route(
+            "/ocs/v{version:[12]}.php/cloud/shares/{id}/{verb}",
+            web::post().to(legacy::ocs_told),
+        )
+        .route("/ocs/v{version:[12]}.php{path:(/.*)?}", web::route().to(legacy::ocs))
         .route("/livez", web::get().to(alive))
         .route("/readyz", web::get().to(ready));
 }

@@ -1,6 +1,7 @@
 //! Shares, in both roles: what our users share with people elsewhere, and what is shared with them.
 
 pub mod access;
+pub mod legacy;
 pub mod received;
 pub mod sent;
 
@@ -31,6 +32,9 @@ pub use self::sent::SentShare;
 /// The path below which shares are served; peers learn it from discovery.
 pub const WEBDAV_PATH: &str = "/dav/ocm/";
 
+/// The same again where Nextcloud and ownCloud look when they could not ask.
+pub const LEGACY_WEBDAV_PATH: &str = "/public.php/webdav/";
+
 /// The shares of this server.
 #[derive(Clone)]
 pub struct Shares {
@@ -40,6 +44,7 @@ pub struct Shares {
     homes: Homes,
     keys: Arc<Keys>,
     config: Arc<Config>,
+    guesses: legacy::Guesses,
 }
 
 impl Shares {
@@ -51,6 +56,7 @@ impl Shares {
             homes,
             keys,
             config,
+            guesses: legacy::Guesses::default(),
         }
     }
 
