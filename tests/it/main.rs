@@ -7,6 +7,7 @@ mod code_flow;
 mod command_line;
 mod discovery;
 mod invite_flow;
+mod legacy_access;
 mod notifications;
 mod outbound;
 mod outbox;
