@@ -37,11 +37,13 @@ pub async fn share(site: Data<Site>, request: HttpRequest, payload: Payload) -> 
             Err(error) => refuse(error),
         }
     };
-    // A connection that breaks off may mean anything to a peer; this it knows.
-    AssertUnwindSafe(answer)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| refuse(Error::internal("a request panicked")))
+    in_any_case(answer).await
+}
+
+/// An answer even to what panics: a connection that breaks off may mean anything to a peer.
+async fn in_any_case(answer: impl Future<Output = HttpResponse>) -> HttpResponse {
+    let caught = AssertUnwindSafe(answer).catch_unwind().await;
+    caught.unwrap_or_else(|_| refuse(Error::internal("a request panicked")))
 }
 
 async fn mount(site: &Site, request: &HttpRequest) -> Result<Mount> {
@@ -141,4 +143,32 @@ fn refuse(error: Error) -> HttpResponse {
         .append_header((header::WWW_AUTHENTICATE, "Bearer realm=\"ocm\""))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[actix_web::test]
+    async fn trouble_of_our_own_is_never_told_as_the_end_of_a_share() {
+        let panicked = in_any_case(async { panic!("a bug") }).await;
+        let mut answers = vec![panicked];
+        let troubles = Reason::ALL
+            .iter()
+            .filter(|reason| reason.kind() != Kind::Unauthenticated);
+        answers.extend(troubles.map(|reason| refuse(Error::new(*reason, "A trouble."))));
+        for answer in answers {
+            assert_eq!(answer.status(), 503);
+            assert!(answer.headers().contains_key(header::RETRY_AFTER));
+        }
+        let refused = refuse(Error::new(Reason::SecretWrong, "This does not open the share."));
+        assert_eq!(
+            (
+                refused.status(),
+                refused.headers().get_all(header::WWW_AUTHENTICATE).count()
+            ),
+            (StatusCode::UNAUTHORIZED, 2)
+        );
+    }
 }

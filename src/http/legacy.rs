@@ -18,7 +18,6 @@ use crate::http::share_info;
 use crate::ocm::notification::NotificationType;
 use crate::secret::Secret;
 use crate::shares::LEGACY_WEBDAV_PATH;
-use crate::shares::legacy::Probed;
 use crate::site::Site;
 
 /// Not ours, but what the interface below is of: Nextcloud takes nothing below 9 for a server to federate with.
@@ -61,8 +60,8 @@ pub async fn share_info(site: Data<Site>, request: HttpRequest, body: Bytes) -> 
     // -1 and nothing mean everything.
     let depth = field(&body, "depth").and_then(|depth| depth.parse().ok());
     let found = match site.shares.probe(&secret, site.clock.now()).await {
-        Ok(Probed::Readable(share)) => share_info::of(&site, &share, depth.unwrap_or(usize::MAX)).await,
-        Ok(Probed::There) => Ok(json!({})),
+        Ok(Some(share)) => share_info::of(&site, &share, depth.unwrap_or(usize::MAX)).await,
+        Ok(None) => Ok(json!({})),
         Err(error) => Err(error),
     };
     match found {

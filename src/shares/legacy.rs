@@ -33,15 +33,6 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Since when, and how many secrets were wrong since.
 pub(super) type Guesses = Arc<Mutex<(Timestamp, u32)>>;
 
-/// What somebody who knows a secret is told of its share.
-#[derive(Debug)]
-pub enum Probed {
-    /// It is there, and the secret may read it.
-    Readable(SentShare),
-    /// It is there; more is only for who exchanges the secret for a token (ACC-4).
-    There,
-}
-
 /// One of the shares that a `providerId` and a secret together name.
 enum Told {
     Sent(SentShare),
@@ -50,15 +41,14 @@ enum Told {
 
 impl Shares {
     /// Whether the share that this secret is for is still there. A peer that is told no deletes it for good, so no is said
-    /// only of what has ended or never was.
+    /// only of what has ended or never was. None is a share that is there for who exchanges the secret for a token (ACC-4).
     ///
     /// # Errors
     ///
     /// [`Reason::SecretWrong`] for no; [`Reason::Busy`] after too many of these, and whatever else is no answer.
-    pub async fn probe(&self, secret: &Secret, now: Timestamp) -> Result<Probed> {
+    pub async fn probe(&self, secret: &Secret, now: Timestamp) -> Result<Option<SentShare>> {
         match self.live(secret, now).await? {
-            Some(live) if live.readable => Ok(Probed::Readable(live.share)),
-            Some(_) => Ok(Probed::There),
+            Some(live) => Ok(live.readable.then_some(live.share)),
             None => Err(self.count_guess(now)),
         }
     }
