@@ -177,7 +177,7 @@ impl View<'_> {
 }
 
 /// What may be done, as ownCloud counts it: 1 read, 2 change, 4 create, 8 delete. 16, pass on, is never said. These are
-/// the letters of [`View::permissions`] in numbers: Nextcloud lists a folder again and again whose two don't agree.
+/// the letters of `oc:permissions` in numbers: Nextcloud lists a folder again and again whose two don't agree.
 pub fn permission_bits(rights: Rights, folder: bool, shared_itself: bool) -> u8 {
     [
         (rights.read, 1),

@@ -3,6 +3,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
+use actix_web::HttpResponseBuilder;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::Bytes;
@@ -70,7 +71,7 @@ pub async fn share_info(site: Data<Site>, request: HttpRequest, body: Bytes) -> 
             .json(json!({ "status": "success", "data": data })),
         Err(error) => {
             answer::log(&error);
-            refusal(refusal_status(&error)).json(json!({ "status": "error", "data": [] }))
+            refusal(status_for(&error, Reason::SecretWrong)).json(json!({ "status": "error", "data": [] }))
         }
     }
 }
@@ -96,11 +97,12 @@ pub async fn ocs_told(
         Ok(()) => envelope(&request, StatusCode::OK, "OK"),
         Err(error) => {
             answer::log(&error);
-            let message = match refusal_status(&error) {
+            let status = status_for(&error, Reason::NotFound);
+            let message = match status {
                 StatusCode::NOT_FOUND => "There is no such share.",
                 _ => "Not now; try again later.",
             };
-            envelope(&request, refusal_status(&error), message)
+            envelope(&request, status, message)
         }
     }
 }
@@ -121,15 +123,17 @@ pub async fn ocs(request: HttpRequest) -> HttpResponse {
     envelope(&request, status, message)
 }
 
-/// 404 is for what is not there; whatever else went wrong may be right again later (never 401, never 403).
-fn refusal_status(error: &Error) -> StatusCode {
-    match error.reason() {
-        Reason::NotFound | Reason::SecretWrong => StatusCode::NOT_FOUND,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
+/// 404 is for the one reason that says that there is no share; whatever else went wrong, a missing file included, may be
+/// right again later (never 401, never 403).
+fn status_for(error: &Error, no_share: Reason) -> StatusCode {
+    if error.reason() == no_share {
+        StatusCode::NOT_FOUND
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
     }
 }
 
-fn refusal(status: StatusCode) -> actix_web::HttpResponseBuilder {
+fn refusal(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {

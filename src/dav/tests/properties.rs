@@ -79,6 +79,7 @@ async fn permissions_fit_the_rights_in_all_three_spellings_and_the_shared_folder
     let answer = bench.send_to(&file, "PROPFIND", "/dav/1/a.txt", &[], ask).await;
     assert_eq!(spelled(&answer), ["GW", "3", two]);
     // They are ours to say.
+    bench.mount.rights = BOTH;
     let set = "<propertyupdate xmlns='DAV:'><set><prop>\
         <share-permissions xmlns='http://open-cloud-mesh.org/ns'>[]</share-permissions></prop></set></propertyupdate>";
     let answer = bench.send("PROPPATCH", "/dav/1/a.txt", &[], set).await;
