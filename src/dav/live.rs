@@ -191,7 +191,7 @@ pub fn permission_bits(rights: Rights, folder: bool, shared_itself: bool) -> u8 
     .sum()
 }
 
-/// As [`content_type`], without a parameter: Nextcloud keeps what a listing says, to the letter, and knows no
+/// As the `content-type` of the file itself, without a parameter: Nextcloud keeps what a listing says, to the letter, and knows no
 /// `text/plain; charset=utf-8`.
 pub fn media_type(name: &str) -> &'static str {
     let whole = content_type(name);
