@@ -893,7 +893,11 @@ async fn t24_a_secret_says_nothing_for_a_server_that_signs_or_a_share_that_wants
         }
         assert_eq!(sent_state(server, &share.id).await, "pending", "{why}");
     };
-    let strict = shared(&server, &Rogue::start().await, "team", false).await;
+    let exchanges = old_peer().await;
+    let mut says = exchanges.discovery();
+    says["capabilities"] = json!(["exchange-token"]);
+    exchanges.reply("GET", "/.well-known/ocm", Reply::json(200, says));
+    let strict = shared(&server, &exchanges, "team", false).await;
     check(&server, &strict, "must-exchange-token").await;
     let signs = old_peer().await;
     let share = shared(&server, &signs, "team", false).await;
