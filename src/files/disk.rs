@@ -256,11 +256,14 @@ pub(super) fn settle(
         }
     };
     ripple(&tree.top, to.0);
-    if !std::ptr::eq(from.0, to.0) {
+    let apart = !std::ptr::eq(from.0, to.0);
+    if apart {
         ripple(&tree.top, from.0);
-        sync(from.0)?;
     }
     sync(to.0)?;
+    if apart {
+        sync(from.0)?;
+    }
     drop(aside);
     Ok(replaced)
 }
