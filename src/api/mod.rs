@@ -157,6 +157,13 @@ pub enum Call {
     PeerShow {
         host: String,
     },
+    /// Sets what differs for one server; what is `None` is as for all others.
+    PeerSet {
+        host: String,
+        signatures: Option<String>,
+        dialect: Option<String>,
+        by: String,
+    },
     /// The same, asked for now.
     PeerRefresh {
         host: String,
@@ -279,6 +286,12 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::PeerRemove { host } => servers::remove(site, &host).await?,
         Call::PeerList => servers::list(site).await?,
         Call::PeerShow { host } => servers::show(site, &host).await?,
+        Call::PeerSet {
+            host,
+            signatures,
+            dialect,
+            by,
+        } => servers::set(site, &host, signatures.as_deref(), dialect, by).await?,
         Call::PeerRefresh { host } => servers::refresh(site, &host).await?,
         Call::PeerExplain { host } => servers::explain(site, &host).await?,
         Call::DirectoryList => directories::list(site).await?,

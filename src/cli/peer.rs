@@ -19,6 +19,16 @@ pub enum Verb {
     List,
     /// Show what is known of a server: what it says of itself, its keys, the last failure
     Show { host: String },
+    /// Set what differs for one server; what is not given is as for all others
+    Set {
+        host: String,
+        /// required, if-advertised, or off: whether its messages, and ours to it, must be signed
+        #[arg(long, value_name = "POLICY")]
+        signatures: Option<String>,
+        /// The way to speak with it, in place of the one that its own document tells
+        #[arg(long, value_name = "ID")]
+        dialect: Option<String>,
+    },
     /// Ask a server anew what it says of itself; keys that it has taken back count no longer
     Refresh { host: String },
     /// Say whether a server is allowed, and which rule decides
@@ -57,6 +67,19 @@ impl Verb {
                 )
             }),
             Self::Show { host } => Request::new(Call::PeerShow { host }, portrait),
+            Self::Set {
+                host,
+                signatures,
+                dialect,
+            } => {
+                let call = Call::PeerSet {
+                    host,
+                    signatures,
+                    dialect,
+                    by: whoever(),
+                };
+                Request::new(call, portrait)
+            }
             Self::Refresh { host } => Request::new(Call::PeerRefresh { host }, portrait),
             Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
             Self::Probe { host } => Request::new(Call::PeerProbe { host }, |probed| {
@@ -68,19 +91,13 @@ impl Verb {
 
 impl Rule {
     fn request(self, allow: bool) -> Request {
-        let by = std::env::var("SUDO_USER")
-            .or_else(|_| std::env::var("USER"))
-            .map_or_else(
-                |_| "the command line".to_owned(),
-                |user| format!("{user} on the command line"),
-            );
         let call = Call::PeerRule {
             host: self.host,
             allow,
             reason: self.reason,
             note: self.note,
             until: self.until,
-            by,
+            by: whoever(),
         };
         Request::new(call, |rule| {
             let verdict = if rule["verdict"] == "allow" {
@@ -91,6 +108,16 @@ impl Rule {
             format!("{} is {verdict}.", table::field(rule, "host"))
         })
     }
+}
+
+/// Who gives the command, as far as that can be known.
+fn whoever() -> String {
+    std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .map_or_else(
+            |_| "the command line".to_owned(),
+            |user| format!("{user} on the command line"),
+        )
 }
 
 fn portrait(answer: &serde_json::Value) -> String {
@@ -118,6 +145,24 @@ fn portrait(answer: &serde_json::Value) -> String {
         text.push_str(&line("demands", words(&said["criteria"])));
         text.push_str(&line("takes", words(&said["resource_types"])));
         text.push_str(&line("asked", table::field(said, "fetched")));
+    }
+    let speaks = &answer["speaks"];
+    if !speaks.is_null() {
+        let by_hand = if speaks["chosen_by_hand"] == true {
+            ", set by an admin"
+        } else {
+            ""
+        };
+        let (name, id) = (table::field(speaks, "name"), table::field(speaks, "dialect"));
+        text.push_str(&line("speaks", format!("{name} ({id}{by_hand})")));
+        text.push_str(&line("limits", table::field(speaks, "limits")));
+        let signatures = &answer["signatures"];
+        text.push_str(&line("signatures", table::field(signatures, "policy")));
+        let ours = match signatures["ours"].as_str() {
+            Some(ours) => ours.to_owned(),
+            None => table::field(signatures, "why_not"),
+        };
+        text.push_str(&line("ours", ours));
     }
     text.push_str(&line("signs since", table::field(answer, "signs_since")));
     for key in answer["keys"].as_array().into_iter().flatten() {
