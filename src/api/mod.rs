@@ -5,6 +5,7 @@ mod directories;
 mod files;
 mod keys;
 mod people;
+pub mod recipes;
 mod requests;
 mod servers;
 mod shares;
@@ -164,6 +165,10 @@ pub enum Call {
     PeerExplain {
         host: String,
     },
+    /// For a product or a server that is known; all products where none is named.
+    PeerRecipe {
+        name: Option<String>,
+    },
     DirectoryList,
     /// All of them where none is named.
     DirectoryRefresh {
@@ -274,6 +279,8 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::PeerShow { host } => servers::show(site, &host).await?,
         Call::PeerRefresh { host } => servers::refresh(site, &host).await?,
         Call::PeerExplain { host } => servers::explain(site, &host).await?,
+        Call::PeerRecipe { name: None } => recipes::list(site)?,
+        Call::PeerRecipe { name: Some(name) } => recipes::show(site, &name).await?,
         Call::DirectoryList => directories::list(site).await?,
         Call::DirectoryRefresh { url: None } => directories::refresh_all(site).await?,
         Call::DirectoryRefresh { url: Some(url) } => directories::refresh(site, &url).await?,

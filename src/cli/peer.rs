@@ -23,6 +23,12 @@ pub enum Verb {
     Refresh { host: String },
     /// Say whether a server is allowed, and which rule decides
     Explain { host: String },
+    /// Print what the admin of another server has to enter to federate with this one; without a name, for which products
+    Recipe {
+        /// A product, or a server that is known
+        #[arg(value_name = "PRODUCT|HOST")]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +63,10 @@ impl Verb {
             Self::Show { host } => Request::new(Call::PeerShow { host }, portrait),
             Self::Refresh { host } => Request::new(Call::PeerRefresh { host }, portrait),
             Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
+            Self::Recipe { name: None } => Request::new(Call::PeerRecipe { name: None }, |recipes| {
+                table::rows(recipes, &["id", "product"], "No recipes.")
+            }),
+            Self::Recipe { name } => Request::new(Call::PeerRecipe { name }, recipe),
         })
     }
 }
@@ -135,4 +145,27 @@ fn explanation(answer: &serde_json::Value) -> String {
         text.push_str(&format!("\n  {} {question:24} {}{mark}", at + 1, table::clean(&answer)));
     }
     text
+}
+
+/// What is to be pasted stands on lines of its own, and as it is.
+fn recipe(answer: &serde_json::Value) -> String {
+    let mut text = match answer["host"].as_str() {
+        Some(host) => format!("{host}: {}\n", table::field(answer, "product")),
+        None => format!("{}\n", table::field(answer, "product")),
+    };
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        let warning = warning.as_str().unwrap_or_default();
+        text.push_str(&format!("\nMind: {}\n", table::clean(warning)));
+    }
+    for (at, step) in answer["steps"].as_array().into_iter().flatten().enumerate() {
+        text.push_str(&format!("\n{}. {}", at + 1, table::clean(&table::field(step, "text"))));
+        if let Some(file) = step["file"].as_str() {
+            text.push_str(&format!(" ({file})"));
+        }
+        text.push('\n');
+        if let Some(paste) = step["paste"].as_str() {
+            text.push_str(&format!("\n{paste}\n"));
+        }
+    }
+    text.trim_end().to_owned()
 }

@@ -13,6 +13,7 @@ mod lookups;
 mod notifications;
 mod outbound;
 mod outbox;
+mod recipes;
 mod resource_access;
 mod rules;
 mod settings;

@@ -153,6 +153,8 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ),
         ("/account", "/account".to_owned()),
         ("/admin/servers", "/admin/servers?why=b.example".to_owned()),
+        ("/admin/connect", "/admin/connect".to_owned()),
+        ("/admin/connect", "/admin/connect?to=opencloud".to_owned()),
         ("/admin/directories", "/admin/directories".to_owned()),
         ("/admin/users", "/admin/users".to_owned()),
         ("/admin/queue", "/admin/queue".to_owned()),
