@@ -81,6 +81,7 @@ pub enum TlsMode {
 pub struct Federation {
     pub mode: Mode,
     pub require_signatures: bool,
+    pub draft_cavage: bool,
     pub require_token_exchange: bool,
     pub signature_max_age: Span,
     pub clock_skew: Span,
@@ -221,7 +222,8 @@ impl Default for Federation {
     fn default() -> Self {
         Self {
             mode: Mode::default(),
-            require_signatures: true,
+            require_signatures: false,
+            draft_cavage: true,
             require_token_exchange: false,
             signature_max_age: Span::seconds(300),
             clock_skew: Span::seconds(60),

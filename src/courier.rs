@@ -226,7 +226,7 @@ impl Courier {
 
     /// One try: policy, discovery, the form that the peer reads (SHR-5), signature, POST.
     async fn send(&self, delivery: &Delivery) -> Result<()> {
-        let peer = self.peers.discover(&delivery.to, Purpose::Federate).await?;
+        let peer = self.peers.meet(&delivery.to, Purpose::Federate).await?;
         let mut doubts = Vec::new();
         let (url, body) = match delivery.cargo {
             Cargo::Share => {
@@ -234,7 +234,7 @@ impl Courier {
                 let Some((share, sharer)) = self.shares.to_announce(delivery, now).await? else {
                     return Ok(());
                 };
-                let terms = self.shares.terms(&peer, share.folder)?;
+                let terms = self.shares.terms(&peer, share.folder, share.permissions.write)?;
                 let strict = terms.requirements.must_exchange_token;
                 if !self.shares.announcing(&share.id, strict, now).await? {
                     return Ok(());
@@ -242,24 +242,25 @@ impl Courier {
                 let share = sent::SentShare { strict, ..share };
                 let message = terms.payload(&self.shares.announcement(&share, &sharer, &terms)?);
                 doubts = terms.doubts;
-                (peer.shares_url(), message.to_string().into_bytes())
+                (peer.discovery.shares_url(), message.to_string().into_bytes())
             }
             Cargo::Notification => {
-                let body = delivery.body.as_ref().map_or("", |body| body.expose());
-                (peer.notifications_url(), body.as_bytes().to_vec())
+                let body = self.shares.notification(delivery, &peer).await?;
+                (peer.discovery.notifications_url(), body.expose().as_bytes().to_vec())
             }
             Cargo::Request => {
-                let Some(message) = self.requests.to_send(delivery, &peer).await? else {
+                let Some(message) = self.requests.to_send(delivery, &peer.discovery).await? else {
                     return Ok(());
                 };
-                (peer.request_share_url(), message.to_json().to_string().into_bytes())
+                (
+                    peer.discovery.request_share_url(),
+                    message.to_json().to_string().into_bytes(),
+                )
             }
         };
         let outbound = Outbound::post(url, "application/json", body);
-        let answer = self
-            .client
-            .send(self.peers.sign_for(&peer, outbound), MAX_ANSWER)
-            .await?;
+        let signed = self.peers.sign_for(&peer, outbound).await?;
+        let answer = self.client.send(signed, MAX_ANSWER).await?;
         if answer.is_success() {
             return Ok(());
         }

@@ -105,6 +105,8 @@ reasons! {
     TlsFailed "tls-failed" Peer;
     NotOcm "not-ocm" Peer;
     OcmDisabled "ocm-disabled" Peer;
+    /// It does not sign, and policy wants that it does.
+    TooOld "too-old" Peer;
     NeedsTokenExchange "needs-token-exchange" Peer;
     TheyRefuseUs "they-refuse-us" Peer;
     /// They could not tell that a request was ours: a clock, an old copy of our key, a proxy that changes headers.

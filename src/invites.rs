@@ -380,7 +380,7 @@ impl Invites {
     /// reasons of [`Kind::Peer`](crate::error::Kind::Peer) if that server can't be reached or refuses us.
     pub async fn accept(&self, user: &User, invite: &InviteString, now: Timestamp) -> Result<Contact> {
         let host = &invite.provider;
-        let discovery = self.peers.discover(host, Purpose::Invite).await?;
+        let peer = self.peers.meet(host, Purpose::Invite).await?;
         let request = InviteAcceptanceRequest {
             recipient_provider: self.own.clone(),
             token: invite.token.clone(),
@@ -388,15 +388,14 @@ impl Invites {
             email: user.mail.clone(),
             name: user.display_name.clone(),
         };
-        let outbound = Outbound::post(
-            discovery.invite_accepted_url(),
-            "application/json",
-            request.to_json().to_string().into_bytes(),
-        );
-        let answer = self
-            .client
-            .send(self.peers.sign_for(&discovery, outbound), MAX_ANSWER)
-            .await?;
+        let mut message = request.to_json();
+        if peer.dialect.old_user_id {
+            message["userId"] = message["userID"].clone();
+        }
+        let url = peer.discovery.invite_accepted_url();
+        let outbound = Outbound::post(url, "application/json", message.to_string().into_bytes());
+        let signed = self.peers.sign_for(&peer, outbound).await?;
+        let answer = self.client.send(signed, MAX_ANSWER).await?;
         let identity = InviteAcceptanceResponse::parse(&answer.body);
         let theirs = match (answer.status, identity) {
             // 409 with an identity: we were told before, and lost it.

@@ -4,6 +4,7 @@
 //! is *retiring*: it signs no more, and stays published for what it has signed. Then that one is gone.
 
 mod ring;
+mod rsa;
 
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use self::ring::Due;
 use self::ring::KeptKey;
@@ -23,6 +25,7 @@ use crate::config;
 use crate::config::Config;
 use crate::error::Error;
 use crate::error::Result;
+use crate::ocm::dialect::cavage::RsaSigningKey;
 use crate::ocm::jwks::Jwk;
 use crate::ocm::signature::SigningKey;
 use crate::store::Store;
@@ -69,6 +72,7 @@ pub struct Keys {
     /// Held from before a commit until after `current` shows it, so that memory follows the store in order.
     turn: Mutex<()>,
     current: RwLock<Arc<Current>>,
+    rsa: OnceCell<Arc<RsaSigningKey>>,
 }
 
 /// What one set of keys is to those who use it.
@@ -100,6 +104,7 @@ impl Keys {
             origin,
             settings: config.keys.clone(),
             turn: Mutex::default(),
+            rsa: OnceCell::new(),
         })
     }
 

@@ -177,6 +177,9 @@ pub enum Call {
     DirectoryAccept {
         url: String,
     },
+    PeerProbe {
+        host: String,
+    },
     QueueList,
     QueueRetry {
         id: String,
@@ -196,7 +199,11 @@ impl Call {
     pub fn asks_another_server(&self) -> bool {
         matches!(
             self,
-            Self::InviteAccept { .. } | Self::ShareLs { .. } | Self::ShareGet { .. } | Self::SharePut { .. }
+            Self::InviteAccept { .. }
+                | Self::ShareLs { .. }
+                | Self::ShareGet { .. }
+                | Self::SharePut { .. }
+                | Self::PeerProbe { .. }
         )
     }
 }
@@ -285,6 +292,7 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::DirectoryRefresh { url: None } => directories::refresh_all(site).await?,
         Call::DirectoryRefresh { url: Some(url) } => directories::refresh(site, &url).await?,
         Call::DirectoryAccept { url } => directories::accept(site, &url).await?,
+        Call::PeerProbe { host } => servers::probe(site, &host).await?,
         Call::QueueList => servers::queue(site).await?,
         Call::QueueRetry { id } => servers::retry(site, &id).await?,
         Call::QueueDrop { id } => servers::drop(site, &id).await?,

@@ -9,9 +9,12 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::http;
 use crate::ocm::address::Provider;
+use crate::ocm::dialect;
+use crate::ocm::dialect::Dialect;
 use crate::ocm::dialect::recipe;
 use crate::ocm::dialect::recipe::Own;
 use crate::ocm::dialect::recipe::Recipe;
+use crate::ocm::discovery::Discovery;
 use crate::shares::WEBDAV_PATH;
 use crate::site::Site;
 
@@ -49,7 +52,10 @@ pub async fn find(site: &Site, name: &str) -> Result<Found> {
             let Some((discovery, _)) = site.peers.account(&host).await?.discovery else {
                 return Err(unknown(&host));
             };
-            (recipe::for_dialect(recipe::dialect_of(&discovery)), Some(host))
+            (
+                recipe::for_dialect(the_dialect(site, &host, &discovery).await?.id),
+                Some(host),
+            )
         }
     };
     let mut recipes = all(site)?.into_iter();
@@ -57,6 +63,15 @@ pub async fn find(site: &Site, name: &str) -> Result<Found> {
         .find(|recipe| recipe.id == id)
         .expect("every dialect has a recipe");
     Ok(Found { recipe, host })
+}
+
+/// How it is spoken to: as an admin said, else as it says itself.
+async fn the_dialect(site: &Site, host: &Provider, discovery: &Discovery) -> Result<&'static Dialect> {
+    let settings = site.peers.settings_of(host).await?;
+    let named = settings.and_then(|settings| settings.dialect);
+    Ok(named
+        .and_then(|id| dialect::named(&id))
+        .unwrap_or_else(|| dialect::of(discovery)))
 }
 
 fn unknown(host: &Provider) -> Error {

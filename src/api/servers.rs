@@ -66,6 +66,11 @@ pub async fn explain(site: &Site, host: &str) -> Result<Value> {
     Ok(json!(site.peers.explain(&host, Purpose::Federate).await?))
 }
 
+/// Asks the server whether it can verify our signatures.
+pub async fn probe(site: &Site, host: &str) -> Result<Value> {
+    Ok(json!(site.peers.probe(&read(host)?).await?))
+}
+
 /// What is known of a server, without asking it.
 pub async fn show(site: &Site, host: &str) -> Result<Value> {
     portrait(site, &read(host)?).await

@@ -23,6 +23,8 @@ pub enum Verb {
     Refresh { host: String },
     /// Say whether a server is allowed, and which rule decides
     Explain { host: String },
+    /// Ask a server whether it can verify what this one signs
+    Probe { host: String },
     /// Print what the admin of another server has to enter to federate with this one; without a name, for which products
     Recipe {
         /// A product, or a server that is known
@@ -63,6 +65,9 @@ impl Verb {
             Self::Show { host } => Request::new(Call::PeerShow { host }, portrait),
             Self::Refresh { host } => Request::new(Call::PeerRefresh { host }, portrait),
             Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
+            Self::Probe { host } => Request::new(Call::PeerProbe { host }, |probed| {
+                table::clean(&table::field(probed, "because"))
+            }),
             Self::Recipe { name: None } => Request::new(Call::PeerRecipe { name: None }, |recipes| {
                 table::rows(recipes, &["id", "product"], "No recipes.")
             }),

@@ -45,6 +45,8 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::address::Provider;
+use crate::ocm::dialect::cavage;
+use crate::ocm::dialect::cavage::RsaSigningKey;
 use crate::ocm::signature;
 use crate::ocm::signature::SigningKey;
 
@@ -88,6 +90,8 @@ pub struct Outbound {
     pub url: Url,
     pub headers: Vec<(&'static str, String)>,
     pub body: Body,
+    /// How long an answer may take, where that is longer than usual.
+    pub patience: Option<Duration>,
 }
 
 /// What a request carries.
@@ -119,6 +123,7 @@ impl Outbound {
             url,
             headers: Vec::new(),
             body: Body::Empty,
+            patience: None,
         }
     }
 
@@ -129,7 +134,14 @@ impl Outbound {
             url,
             headers: vec![("content-type", content_type.to_owned())],
             body: Body::Bytes(body),
+            patience: None,
         }
+    }
+
+    /// Gives the peer this long to answer, if that is longer than usual.
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -167,6 +179,13 @@ impl Outbound {
     /// Adds the one OCM signature that both profiles take (SIG-1).
     pub fn signed(mut self, key: &SigningKey, now: Timestamp) -> Self {
         let headers = signature::sign(key, self.method, self.url.as_str(), self.bytes(), now, true);
+        self.headers.extend(headers);
+        self
+    }
+
+    /// Adds a signature of the form that servers read before.
+    pub fn signed_as_before(mut self, key: &RsaSigningKey, now: Timestamp) -> Self {
+        let headers = cavage::sign(key, self.method, self.url.as_str(), self.bytes(), now);
         self.headers.extend(headers);
         self
     }
@@ -213,7 +232,7 @@ pub struct Client {
     tls: Arc<rustls::ClientConfig>,
     timeout: Duration,
     /// One reqwest client for each place called: its resolver knows scheme and port, and a slow peer holds up no other.
-    pools: Cache<(Scheme, String, u16), reqwest::Client>,
+    pools: Cache<(Scheme, String, u16, Duration), reqwest::Client>,
 }
 
 impl Client {
@@ -241,14 +260,21 @@ impl Client {
     /// A reason of [`Kind::Peer`](crate::error::Kind::Peer) that says why no answer could be had.
     pub async fn send(&self, request: Outbound, limit: usize) -> Result<Answer> {
         let host = host_of(&request.url);
+        let patience = self.patience(&request);
         let whole = async {
             let Streamed { mut answer, body } = self.open(request).await?;
             answer.body = self.collect(body, limit, &host).await?;
             Ok(answer)
         };
-        tokio::time::timeout(self.timeout, whole)
+        tokio::time::timeout(patience, whole)
             .await
-            .map_err(|_| self.too_late(&host))?
+            .map_err(|_| too_late(&host, patience))?
+    }
+
+    fn patience(&self, request: &Outbound) -> Duration {
+        request
+            .patience
+            .map_or(self.timeout, |patience| patience.max(self.timeout))
     }
 
     /// Reads what is left of an answer, at most `limit` bytes, in no more time than a whole answer may take (T-08).
@@ -273,12 +299,7 @@ impl Client {
         };
         tokio::time::timeout(self.timeout, rest)
             .await
-            .map_err(|_| self.too_late(host))?
-    }
-
-    fn too_late(&self, host: &str) -> Error {
-        let seconds = self.timeout.as_secs();
-        Error::new(Reason::NoAnswer, format!("{host} did not answer within {seconds} s."))
+            .map_err(|_| too_late(host, self.timeout))?
     }
 
     /// Sends a request and hands over the body as it arrives; each part of it may take as long as a whole answer.
@@ -289,7 +310,8 @@ impl Client {
     pub async fn open(&self, request: Outbound) -> Result<Streamed> {
         let host = host_of(&request.url);
         let method = Method::from_bytes(request.method.as_bytes()).map_err(Error::internal)?;
-        let mut outgoing = self.pool(&request.url)?.request(method, request.url);
+        let pool = self.pool(&request.url, self.patience(&request))?;
+        let mut outgoing = pool.request(method, request.url);
         for (name, value) in &request.headers {
             outgoing = outgoing.header(*name, value);
         }
@@ -360,7 +382,7 @@ impl Client {
         ))
     }
 
-    fn pool(&self, url: &Url) -> Result<reqwest::Client> {
+    fn pool(&self, url: &Url, patience: Duration) -> Result<reqwest::Client> {
         let scheme = match url.scheme() {
             "https" => Scheme::Https,
             "http" => Scheme::Http,
@@ -383,7 +405,7 @@ impl Client {
         if literal.is_some_and(|ip| !self.guard.permits_literal(scheme, ip, port)) {
             return Err(private(&host_of(url)));
         }
-        let key = (scheme, host.to_string(), port);
+        let key = (scheme, host.to_string(), port, patience);
         if let Some(known) = self.pools.get(&key) {
             return Ok(known);
         }
@@ -399,7 +421,7 @@ impl Client {
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(self.timeout)
+            .read_timeout(patience)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("ocmesh/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -407,6 +429,11 @@ impl Client {
         self.pools.insert(key, fresh.clone());
         Ok(fresh)
     }
+}
+
+fn too_late(host: &str, patience: Duration) -> Error {
+    let seconds = patience.as_secs();
+    Error::new(Reason::NoAnswer, format!("{host} did not answer within {seconds} s."))
 }
 
 /// Resolves a name and lets only permitted addresses through; the connection is made to one of them and no other.

@@ -43,6 +43,11 @@ pub async fn keys(site: Data<Site>) -> HttpResponse {
     public("application/jwk-set+json", site.keys.jwk_set())
 }
 
+/// `GET /ocm/openapi.json`: what may be asked here, for programs and for who writes them.
+pub async fn description() -> HttpResponse {
+    public("application/json", Bytes::from_static(include_bytes!("openapi.json")))
+}
+
 fn public(content_type: &'static str, body: Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))

@@ -7,8 +7,12 @@ mod ocm;
 pub mod signed;
 
 use actix_web::Error;
+use actix_web::FromRequest;
+use actix_web::Handler;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
+use actix_web::Resource;
+use actix_web::Responder;
 use actix_web::body::BoxBody;
 use actix_web::body::MessageBody;
 use actix_web::dev::ServiceRequest;
@@ -19,6 +23,7 @@ use actix_web::middleware::Next;
 use actix_web::web;
 use actix_web::web::Data;
 use actix_web::web::ServiceConfig;
+use serde_json::json;
 
 use crate::site::Site;
 
@@ -26,23 +31,55 @@ use crate::site::Site;
 pub const END_POINT: &str = "/ocm";
 pub const TOKEN_END_POINT: &str = "/ocm/token";
 pub const JWKS: &str = "/.well-known/jwks.json";
+/// Where a server finds out whether its signatures arrive here: asked for by the federation validator of opencloudmesh-go.
+pub const SIGNATURE_PROBE: &str = "/.well-known/ocm-httpsig-probe";
 /// The page of ours that takes `token` and `providerDomain` (DIS-10); it is served by [`crate::web`].
 pub const INVITE_ACCEPT_DIALOG: &str = "/invites/accept";
 
+/// What is served here is described in `openapi.json`, which a fuzzer of others holds us to.
 pub fn configure(service: &mut ServiceConfig) {
     service
-        .route("/.well-known/ocm", web::get().to(discovery::document))
-        .route("/.well-known/ocm", web::head().to(discovery::document))
-        .route(JWKS, web::get().to(discovery::keys))
-        .route(JWKS, web::head().to(discovery::keys))
-        .route("/ocm/shares", web::post().to(ocm::shares))
-        .route("/ocm/invite-accepted", web::post().to(ocm::invite_accepted))
-        .route("/ocm/request-share", web::post().to(ocm::request_share))
-        .route("/ocm/notifications", web::post().to(ocm::notifications))
-        .route(TOKEN_END_POINT, web::post().to(ocm::token))
+        .service(get("/.well-known/ocm", discovery::document))
+        .service(get(JWKS, discovery::keys))
+        .service(get(SIGNATURE_PROBE, ocm::probe))
+        .service(get("/ocm/openapi.json", discovery::description))
+        .service(post("/ocm/shares", ocm::shares))
+        .service(post("/ocm/invite-accepted", ocm::invite_accepted))
+        .service(post("/ocm/request-share", ocm::request_share))
+        .service(post("/ocm/notifications", ocm::notifications))
+        .service(post(TOKEN_END_POINT, ocm::token))
         .route("/dav/ocm/{id}{below:(/.*)?}", web::route().to(dav::share))
         .route("/livez", web::get().to(alive))
         .route("/readyz", web::get().to(ready));
+}
+
+fn get<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args> + Clone,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(web::to(|| async { refuse_method("GET, HEAD") }))
+}
+
+fn post<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::post().to(handler))
+        .default_service(web::to(|| async { refuse_method("POST") }))
+}
+
+fn refuse_method(allowed: &'static str) -> HttpResponse {
+    HttpResponse::MethodNotAllowed()
+        .insert_header((header::ALLOW, allowed))
+        .json(json!({ "message": "METHOD_NOT_ALLOWED" }))
 }
 
 /// Answers as long as there is a process.

@@ -12,6 +12,7 @@ use crate::error::Reason;
 use crate::http::answer;
 use crate::http::answer::Refusal;
 use crate::http::signed::Signed;
+use crate::http::signed::Signer;
 use crate::invites::Redeemed;
 use crate::ocm::code_flow::TokenRequest;
 use crate::ocm::invite::InviteAcceptanceRequest;
@@ -66,6 +67,13 @@ pub async fn token(site: Data<Site>, message: Result<Signed<TokenRequest>, Refus
             .json(token.to_json()),
         Err(error) => token_refused(&error),
     }
+}
+
+/// `GET /.well-known/ocm-httpsig-probe`: tells a server that its signature holds, and nothing else.
+pub async fn probe(_: Signer) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
 }
 
 fn token_refused(error: &Error) -> HttpResponse {

@@ -39,6 +39,11 @@ pub trait Message: Sized {
 
     /// The server that the message speaks for; none where only the signature says it (SIG-5).
     fn acting(&self) -> Option<&Provider>;
+
+    /// The server that an unsigned message is from, if it shows that in another way.
+    fn claimed(&self, _site: &Site) -> impl Future<Output = Result<Option<Provider>>> {
+        std::future::ready(Ok(self.acting().cloned()))
+    }
 }
 
 impl Message for ShareCreationNotification {
@@ -96,6 +101,10 @@ impl Message for OcmNotification {
     fn acting(&self) -> Option<&Provider> {
         None
     }
+
+    async fn claimed(&self, site: &Site) -> Result<Option<Provider>> {
+        site.shares.claimed(self).await
+    }
 }
 
 impl Message for TokenRequest {
@@ -144,53 +153,103 @@ impl<T: Message + 'static> FromRequest for Signed<T> {
     }
 }
 
+/// The server that signed a request without a message. Nothing is admitted unsigned here, whatever the operator takes
+/// elsewhere: the signature is all there is.
+pub struct Signer(pub Provider);
+
+impl FromRequest for Signer {
+    type Error = Refusal;
+    type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move {
+            let arrived = Arrived::read(&request, payload).await?;
+            // A stranger may ask: there is nothing to be had, and it is asked back no more than who redeems an invite.
+            let signer = arrived
+                .site
+                .peers
+                .authenticate(&arrived.to_check(), None, Purpose::Invite)
+                .await?;
+            Ok(Self(signer))
+        })
+    }
+}
+
+/// A request as it came in, read to its end.
+struct Arrived {
+    site: web::Data<Site>,
+    method: String,
+    target_uri: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+impl Arrived {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self> {
+        let site = request
+            .app_data::<web::Data<Site>>()
+            .ok_or_else(|| Error::internal("no site in this application"))?;
+        let limit = usize::try_from(site.config.limits.max_body.0).unwrap_or(usize::MAX);
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self {
+            site: site.clone(),
+            method: request.method().to_string(),
+            target_uri: site.config.server.public_url.at(path),
+            headers: raw_headers(request),
+            body: read_body(request, payload, limit).await?,
+        })
+    }
+
+    fn to_check(&self) -> signature::Request<'_> {
+        signature::Request {
+            method: &self.method,
+            target_uri: &self.target_uri,
+            headers: &self.headers,
+            body: &self.body,
+        }
+    }
+}
+
 async fn receive<T: Message>(request: &HttpRequest, payload: Payload) -> Result<Signed<T>> {
-    let site = request
-        .app_data::<web::Data<Site>>()
-        .ok_or_else(|| Error::internal("no site in this application"))?;
-    let limit = usize::try_from(site.config.limits.max_body.0).unwrap_or(usize::MAX);
-    let body = read_body(request, payload, limit).await?;
-    let raw = raw_headers(request);
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let target_uri = site.config.server.public_url.at(path);
-    let to_check = signature::Request {
-        method: request.method().as_str(),
-        target_uri: &target_uri,
-        headers: &raw,
-        body: &body,
-    };
-    if raw
+    let arrived = Arrived::read(request, payload).await?;
+    let (site, body) = (&arrived.site, arrived.body.as_slice());
+    if arrived
+        .headers
         .iter()
         .any(|(name, _)| name == "signature" || name == "signature-input")
     {
         // The message says whom it speaks for; one that can't be read can only be refused, and by nobody in particular.
         check_content_type::<T>(request)?;
-        let message = T::read(&body);
+        let message = T::read(body);
         let acting = message.as_ref().ok().and_then(T::acting);
-        let signer = site.peers.authenticate(&to_check, acting, T::PURPOSE).await?;
+        let signer = site.peers.authenticate(&arrived.to_check(), acting, T::PURPOSE).await?;
         return Ok(Signed {
             signer,
             message: message?,
         });
     }
-    if T::ALWAYS_SIGNED || site.config.federation.require_signatures {
-        return Err(Error::new(
-            Reason::SignatureMissing,
-            "This request must be signed (RFC 9421, tag \"ocm\").",
-        ));
-    }
-    check_content_type::<T>(request)?;
-    let message = T::read(&body)?;
-    let acting = message.acting().cloned().ok_or_else(|| {
+    let missing = || {
         Error::new(
             Reason::SignatureMissing,
-            "Without a signature nobody knows who sends this.",
+            "This request must be signed (RFC 9421, tag \"ocm\").",
         )
-    })?;
+    };
+    if T::ALWAYS_SIGNED {
+        return Err(missing());
+    }
+    // Whoever shows nothing of itself learns nothing of what is wrong with its message.
+    let message = T::read(body);
+    let acting = match &message {
+        Ok(message) => message.claimed(site).await?.ok_or_else(missing)?,
+        Err(_) => return Err(missing()),
+    };
     site.peers.admit_unsigned(&acting, T::PURPOSE).await?;
+    check_content_type::<T>(request)?;
     Ok(Signed {
         signer: acting,
-        message,
+        message: message?,
     })
 }
 

@@ -22,6 +22,8 @@ pub use ours::Offer;
 const KEPT_MAX: usize = 5 * 1024;
 /// Longest URL in a document, in bytes.
 const URL_MAX: usize = 512;
+/// Longest key in PEM, in bytes: RSA with 8192 bits has some 1500.
+const PEM_MAX: usize = 2048;
 /// Longest name or word in a document, in bytes.
 const WORD_MAX: usize = 64;
 /// Most entries of a list that are looked at.
@@ -93,6 +95,15 @@ pub struct Discovery {
     capabilities: Vec<String>,
     criteria: Vec<String>,
     resource_types: Vec<ResourceType>,
+    #[serde(default)]
+    public_key: Option<OldKey>,
+}
+
+/// The key that servers published before there was `jwksUri`: `publicKey`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldKey {
+    pub key_id: String,
+    pub pem: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +157,7 @@ impl Discovery {
             capabilities: words(body.get("capabilities")),
             criteria: words(body.get("criteria")),
             resource_types: reader.resource_types(&body),
+            public_key: old_key(body.get("publicKey")),
         };
         match serde_json::to_vec(&document) {
             Ok(kept) if kept.len() <= KEPT_MAX => Ok(document),
@@ -215,6 +227,11 @@ impl Discovery {
     /// Where its public keys are; where it doesn't say, they are at `/.well-known/jwks.json` (DIS-11, INC-28).
     pub fn jwks_uri(&self) -> Option<Url> {
         self.jwks_uri.as_ref().map(|link| link.0.clone())
+    }
+
+    /// Its key for signatures of the older form; whether it can be trusted is still to be seen.
+    pub fn public_key(&self) -> Option<&OldKey> {
+        self.public_key.as_ref()
     }
 
     /// The page where one of its people accepts an invitation (DIS-10).
@@ -407,6 +424,18 @@ impl Reader<'_> {
         }
         Some(format!("{}/", url.path().trim_end_matches('/')))
     }
+}
+
+/// An object with both its parts; whatever else stands there means that there is no key.
+fn old_key(value: Option<&Value>) -> Option<OldKey> {
+    let part = |name: &str, max: usize| {
+        let text = value?.get(name)?.as_str()?;
+        (!text.is_empty() && text.len() <= max).then(|| text.to_owned())
+    };
+    Some(OldKey {
+        key_id: part("keyId", URL_MAX)?,
+        pem: part("publicKeyPem", PEM_MAX)?,
+    })
 }
 
 /// The words of a list, or a single word that stands for it.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::ocm::dialect::Dialect;
+use crate::ocm::dialect::Spelling;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Criterion;
 use crate::ocm::discovery::Discovery;
@@ -27,28 +29,21 @@ pub struct Abilities {
 pub struct Wish {
     pub resource_type: ResourceType,
     pub share_type: ShareType,
+    pub write: bool,
     /// Whether only those may open it who have shown a second factor.
     pub second_factor: bool,
 }
 
 /// What a share for this peer looks like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// The same for every protocol that the share offers (SHR-8).
     pub requirements: Requirements,
     pub spelling: Spelling,
     pub uri: UriForm,
+    pub dialect: &'static Dialect,
     /// What the peer says it demands and we can't tell whether we meet: to be shown if it refuses.
     pub doubts: Vec<Doubt>,
-}
-
-/// How `protocol` is written (SHR-5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spelling {
-    /// `multi`, with an object for each protocol.
-    Multi,
-    /// `webdav` with `options`, as version 1.0 reads it, and the object next to it.
-    Options,
 }
 
 /// A demand of the peer that only the peer can judge (D18).
@@ -67,6 +62,7 @@ pub enum Obstacle {
     /// The peer insists on exchanged tokens, and we have no endpoint for that (SHR-2).
     WeCannotExchange,
     TheyTakeNo(ResourceType),
+    TheyOnlyRead,
     TheyTakeNoneFor(ShareType),
     /// The peer does not say that it keeps `must-use-mfa` (SHR-11).
     NoSecondFactor,
@@ -77,14 +73,22 @@ pub enum Obstacle {
 /// # Errors
 ///
 /// An [`Obstacle`] names what is in the way and what can be done.
-pub fn preflight(ours: Abilities, peer: &Discovery, wish: Wish) -> Result<Terms, Obstacle> {
-    let (resource, kind) = (wish.resource_type.as_str(), wish.share_type.as_str());
+pub fn preflight(ours: Abilities, peer: &Discovery, dialect: &'static Dialect, wish: Wish) -> Result<Terms, Obstacle> {
+    let called = if dialect.folders_as_files {
+        ResourceType::File
+    } else {
+        wish.resource_type
+    };
+    let (resource, kind) = (called.as_str(), wish.share_type.as_str());
     if !peer.supports(resource, kind, "webdav") {
         return Err(if wish.share_type == ShareType::User {
             Obstacle::TheyTakeNo(wish.resource_type)
         } else {
             Obstacle::TheyTakeNoneFor(wish.share_type)
         });
+    }
+    if wish.write && dialect.reads_only {
+        return Err(Obstacle::TheyOnlyRead);
     }
     let requirements = Requirements {
         must_exchange_token: must_exchange(ours, peer)?,
@@ -95,8 +99,13 @@ pub fn preflight(ours: Abilities, peer: &Discovery, wish: Wish) -> Result<Terms,
     }
     Ok(Terms {
         requirements,
-        spelling: spelling(peer, requirements),
-        uri: peer.uri_form(resource),
+        spelling: spelling(peer, dialect, requirements),
+        uri: if dialect.absolute_uri {
+            UriForm::Absolute
+        } else {
+            peer.uri_form(resource)
+        },
+        dialect,
         doubts: doubts(peer),
     })
 }
@@ -104,10 +113,7 @@ pub fn preflight(ours: Abilities, peer: &Discovery, wish: Wish) -> Result<Terms,
 impl Terms {
     /// The message in the form that these terms ask for.
     pub fn payload(&self, share: &ShareCreationNotification) -> Value {
-        match self.spelling {
-            Spelling::Multi => share.to_json(),
-            Spelling::Options => share.to_legacy_json(),
-        }
+        self.dialect.share(share, self.spelling)
     }
 }
 
@@ -128,12 +134,12 @@ fn must_exchange(ours: Abilities, peer: &Discovery) -> Result<bool, Obstacle> {
 }
 
 /// The old spelling also offers the secret as it is, so a share that forbids that never takes it (SHR-2).
-fn spelling(peer: &Discovery, requirements: Requirements) -> Spelling {
+fn spelling(peer: &Discovery, dialect: &Dialect, requirements: Requirements) -> Spelling {
     let old = !peer.has(Capability::ProtocolObject) && peer.api_version() < (1, 1);
-    if old && requirements == Requirements::default() {
-        Spelling::Options
-    } else {
-        Spelling::Multi
+    match dialect.spelling {
+        Spelling::Multi if old && requirements == Requirements::default() => Spelling::Options,
+        Spelling::Options if requirements != Requirements::default() => Spelling::Multi,
+        usual => usual,
     }
 }
 
@@ -178,6 +184,7 @@ impl fmt::Display for Obstacle {
                 "That server takes no {0}s from others. Share something else, or ask its admin whether it can take {0}s.",
                 resource.as_str()
             ),
+            Self::TheyOnlyRead => f.write_str("That server takes only what is for reading. Share it for reading."),
             Self::TheyTakeNoneFor(kind) => write!(
                 f,
                 "That server takes no shares for a {}. Share with single people there.",

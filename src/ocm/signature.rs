@@ -221,7 +221,7 @@ impl Unverified {
         self.check_key(key)?;
         let digest = base::field(request, "content-digest")?.ok_or_else(|| missing("content-digest"))?;
         check_digest(&digest, request.body)?;
-        let length = base::field(request, "content-length")?.ok_or_else(|| missing("content-length"))?;
+        let length = base::covered_field(request, "content-length")?.ok_or_else(|| missing("content-length"))?;
         if length != request.body.len().to_string() {
             return Err(SignatureError::LengthMismatch);
         }

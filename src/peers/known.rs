@@ -22,8 +22,8 @@ use crate::ocm::address::Provider;
 use crate::ocm::discovery::Discovery;
 use crate::ocm::jwks::Jwk;
 use crate::ocm::jwks::JwkSet;
-use crate::peers::Peer;
-use crate::peers::busy;
+use crate::peers::Signer;
+use crate::peers::answers::busy;
 use crate::store::Key;
 use crate::store::Record;
 use crate::store::Store;
@@ -190,6 +190,14 @@ impl Known {
         self.slot(host).said().discovery.is_some()
     }
 
+    /// Whether a key that does not fit is reason enough to ask for the document again (T-21).
+    pub fn may_ask_again(&self, host: &Provider) -> bool {
+        let slot = self.slot(host);
+        let said = slot.said();
+        let fetched = said.discovery.as_ref().map(|(_, fetched)| *fetched);
+        fetched.is_none_or(|fetched| self.clock.now() >= fetched.plus(REFETCH_KEYS))
+    }
+
     /// Asks anew at the next occasion, keys included.
     pub fn forget(&self, host: &Provider) {
         let slot = self.slot(host);
@@ -309,7 +317,7 @@ impl Known {
         let met = self
             .store
             .read(async |txn| {
-                let signed = txn.get::<Peer>([host.to_string()]).await?.is_some();
+                let signed = txn.get::<Signer>([host.to_string()]).await?.is_some();
                 Ok(signed || contacts::admission(txn, host).await?.is_some())
             })
             .await?;

@@ -1,6 +1,10 @@
 //! Other OCM Servers: whether we deal with them, what they say of themselves, and whether a request is really theirs.
 
+mod answers;
 mod known;
+pub mod probe;
+mod proof;
+pub mod settings;
 pub mod trust;
 
 use std::sync::Arc;
@@ -20,23 +24,21 @@ use crate::config::Federation;
 use crate::contacts;
 use crate::directories::Directories;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::keys::Keys;
 use crate::ocm::address::Provider;
+use crate::ocm::dialect;
+use crate::ocm::dialect::Dialect;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Discovery;
-use crate::ocm::jwks::Jwk;
-use crate::ocm::signature;
-use crate::ocm::signature::Unverified;
-use crate::ocm::signature::Window;
 use crate::peers::known::Known;
+use crate::peers::settings::PeerSettings;
+use crate::peers::settings::SignaturePolicy;
 use crate::peers::trust::Decision;
 use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
 use crate::peers::trust::TrustRule;
-use crate::store::Index;
 use crate::store::Key;
 use crate::store::Listing;
 use crate::store::Page;
@@ -44,23 +46,46 @@ use crate::store::Record;
 use crate::store::Store;
 use crate::store::Txn;
 
+pub use self::answers::refused_by;
+use self::answers::slow;
+pub use self::answers::worth_retrying;
 pub use self::known::Account;
+use self::proof::REPLAY_MARGIN;
 
 const SIGNED_LATELY: u64 = 10_000;
 /// How many servers that we have never dealt with are looked up in a minute because somebody says to be one (T-01, T-10).
 const STRANGERS_A_MINUTE: u32 = 120;
-/// A signature is remembered at least as long as it could be presented again.
-const REPLAY_MARGIN: Duration = Duration::from_secs(60);
 
-/// What is kept of a peer beyond what it can be asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A server as it can be dealt with now.
+#[derive(Clone, Debug)]
 pub struct Peer {
     pub provider: Provider,
-    /// Since when it is known to sign: from then on an unsigned request in its name is refused (T-24).
-    pub signs_since: Timestamp,
+    pub discovery: Arc<Discovery>,
+    pub dialect: &'static Dialect,
+    pub signing: Signing,
+    /// What holds for its signatures, and ours to it.
+    pub policy: SignaturePolicy,
 }
 
-impl Record for Peer {
+/// How what is sent to a peer is signed (SIG-3b): never in both forms, for they use the same header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signing {
+    /// As the draft has it.
+    Rfc9421,
+    /// As servers did before, with an RSA key.
+    DraftCavage,
+    Unsigned,
+}
+
+/// That a server has signed: from then on an unsigned request in its name is refused (T-24).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Signer {
+    provider: Provider,
+    signs_since: Timestamp,
+}
+
+impl Record for Signer {
     const KIND: &'static str = "peer";
 
     fn key(&self) -> Key {
@@ -68,29 +93,11 @@ impl Record for Peer {
     }
 }
 
-/// A signature that was accepted, kept until it could not be accepted again (T-11, SIG-6).
-#[derive(Serialize, Deserialize)]
-struct SeenSignature {
-    id: String,
-    until: Timestamp,
-}
-
-impl Record for SeenSignature {
-    const KIND: &'static str = "seen-signature";
-
-    fn key(&self) -> Key {
-        Key::of([&self.id])
-    }
-
-    fn index(&self) -> Vec<Index> {
-        vec![Index::new("until", self.until)]
-    }
-}
-
 /// The peers of this server.
 #[derive(Clone)]
 pub struct Peers {
     store: Store,
+    client: Client,
     known: Known,
     clock: Clock,
     keys: Arc<Keys>,
@@ -114,12 +121,13 @@ impl Peers {
     ) -> Self {
         let known = Known::new(
             store.clone(),
-            client,
+            client.clone(),
             clock.clone(),
             config.federation.discovery_cache.0,
         );
         Self {
             store,
+            client,
             known,
             clock,
             keys,
@@ -235,7 +243,8 @@ impl Peers {
     async fn spare_strangers(&self, decision: &Decision, now: Timestamp) -> Result<()> {
         let host = &decision.host;
         let met = async |txn: &mut Txn| {
-            Ok(txn.get::<Peer>([host.to_string()]).await?.is_some() || contacts::admission(txn, host).await?.is_some())
+            Ok(txn.get::<Signer>([host.to_string()]).await?.is_some()
+                || contacts::admission(txn, host).await?.is_some())
         };
         if decision.by_rule || self.store.read(met).await? {
             return Ok(());
@@ -259,9 +268,9 @@ impl Peers {
     pub async fn signs_since(&self, host: &Provider) -> Result<Option<Timestamp>> {
         let known = self
             .store
-            .read(async |txn| txn.get::<Peer>([host.to_string()]).await)
+            .read(async |txn| txn.get::<Signer>([host.to_string()]).await)
             .await?;
-        Ok(known.map(|peer| peer.signs_since))
+        Ok(known.map(|signer| signer.signs_since))
     }
 
     /// What is known of a server, without asking it.
@@ -285,13 +294,115 @@ impl Peers {
         self.known.forget(host);
     }
 
-    /// The request with our signature where the peer reads one, and without where it would refuse it (SIG-3b).
-    pub fn sign_for(&self, peer: &Discovery, request: Outbound) -> Outbound {
-        if !peer.has(Capability::HttpSig) {
-            return request;
+    /// The server as it can be dealt with: discovered, recognised, and with the way to sign for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::discover`]; [`Reason::TooOld`] for one that can't sign, where policy wants that it does.
+    pub async fn meet(&self, host: &Provider, purpose: Purpose) -> Result<Peer> {
+        let decision = self.permit(host, purpose).await?;
+        let discovery = self.known.discovery(host).await?;
+        self.recognise(&decision, discovery, purpose).await
+    }
+
+    /// As [`Self::last_known`], recognised.
+    pub async fn last_met(&self, host: &Provider, purpose: Purpose) -> Result<Option<Peer>> {
+        let decision = self.permit(host, purpose).await?;
+        match self.known.last(host).await? {
+            Some(discovery) => self.recognise(&decision, discovery, purpose).await.map(Some),
+            None => Ok(None),
         }
-        let created = self.unused_moment(request.fingerprint());
-        request.signed(&self.keys.active(), created)
+    }
+
+    async fn recognise(&self, decision: &Decision, discovery: Arc<Discovery>, purpose: Purpose) -> Result<Peer> {
+        let host = &decision.host;
+        let settings = self.settings_of(host).await?;
+        let chosen = settings.as_ref().and_then(|settings| settings.dialect.as_deref());
+        let policy = self.policy(host).await?;
+        let signing = match policy {
+            SignaturePolicy::Off => Signing::Unsigned,
+            _ if discovery.has(Capability::HttpSig) => Signing::Rfc9421,
+            _ if discovery.public_key().is_some() && self.settings.draft_cavage => Signing::DraftCavage,
+            SignaturePolicy::IfAdvertised if self.is_known(decision, purpose).await? => Signing::Unsigned,
+            _ => return Err(answers::too_old(host, policy)),
+        };
+        Ok(Peer {
+            provider: host.clone(),
+            dialect: chosen
+                .and_then(dialect::named)
+                .unwrap_or_else(|| dialect::of(&discovery)),
+            discovery,
+            signing,
+            policy,
+        })
+    }
+
+    /// Whether an admin or an invite made the server known; trading one is how it becomes known.
+    async fn is_known(&self, decision: &Decision, purpose: Purpose) -> Result<bool> {
+        if decision.by_rule || purpose == Purpose::Invite {
+            return Ok(true);
+        }
+        let host = &decision.host;
+        let admitted = self.store.read(async |txn| contacts::admission(txn, host).await);
+        Ok(admitted.await?.is_some())
+    }
+
+    async fn policy(&self, host: &Provider) -> Result<SignaturePolicy> {
+        let usual = if self.settings.require_signatures {
+            SignaturePolicy::Required
+        } else {
+            SignaturePolicy::IfAdvertised
+        };
+        let own = self.settings_of(host).await?.and_then(|settings| settings.signatures);
+        Ok(own.unwrap_or(usual))
+    }
+
+    /// What an admin has set for this server.
+    pub async fn settings_of(&self, host: &Provider) -> Result<Option<PeerSettings>> {
+        self.store
+            .read(async |txn| txn.get::<PeerSettings>([host.to_string()]).await)
+            .await
+    }
+
+    /// Sets what differs for one server; nothing differs where neither is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Invalid`] for a dialect that nobody speaks.
+    pub async fn set_settings(&self, settings: &PeerSettings) -> Result<()> {
+        if let Some(id) = &settings.dialect
+            && dialect::named(id).is_none()
+        {
+            let known: Vec<_> = dialect::ALL.iter().map(|dialect| dialect.id).collect();
+            let why = format!("This is none of {}.", known.join(", "));
+            return Err(Error::invalid("dialect", why));
+        }
+        self.store
+            .run(async |txn| {
+                if settings.signatures.is_none() && settings.dialect.is_none() {
+                    txn.delete::<PeerSettings>(settings.key()).await.map(|_| ())
+                } else {
+                    txn.put(settings).await
+                }
+            })
+            .await
+    }
+
+    /// The request as this peer takes it: signed in the form that it reads, or not at all where it would refuse it
+    /// (SIG-3b), and with as much time as it needs.
+    pub async fn sign_for(&self, peer: &Peer, request: Outbound) -> Result<Outbound> {
+        let request = request.patient(peer.dialect.patience);
+        Ok(match peer.signing {
+            Signing::Unsigned => request,
+            Signing::Rfc9421 => {
+                let created = self.unused_moment(request.fingerprint());
+                request.signed(&self.keys.active(), created)
+            }
+            Signing::DraftCavage => {
+                let created = self.unused_moment(request.fingerprint());
+                request.signed_as_before(&*self.keys.rsa().await?, created)
+            }
+        })
     }
 
     /// Now, or the next second in which this very request has not been signed yet: the same request in the same second
@@ -303,220 +414,5 @@ impl Peers {
             None => now,
         });
         next.into_value()
-    }
-
-    /// Shows that `request` was signed by a server that we deal with, lately, and for the first time; gives that server.
-    ///
-    /// `acting` is the server that the body speaks for, where the body says so. It is compared, and the trust rules are
-    /// asked, before anything is fetched (T-12, T-48).
-    ///
-    /// # Errors
-    ///
-    /// [`Reason::SignatureMissing`], [`Reason::SignatureInvalid`], [`Reason::SignerMismatch`],
-    /// [`Reason::SignatureReplayed`], [`Reason::WeRefuseThem`].
-    pub async fn authenticate(
-        &self,
-        request: &signature::Request<'_>,
-        acting: Option<&Provider>,
-        purpose: Purpose,
-    ) -> Result<Provider> {
-        let now = self.clock.now();
-        let unverified = Unverified::read(request).map_err(signature_refused)?.ok_or_else(|| {
-            Error::new(
-                Reason::SignatureMissing,
-                "This request must be signed (RFC 9421, tag \"ocm\").",
-            )
-        })?;
-        let window = Window {
-            max_age: self.settings.signature_max_age.0,
-            skew: self.settings.clock_skew.0,
-        };
-        unverified.check_time(now, &window).map_err(signature_refused)?;
-        let signer = unverified.signer().map_err(signature_refused)?;
-        if acting.is_some_and(|acting| *acting != signer) {
-            return Err(Error::new(
-                Reason::SignerMismatch,
-                "The server that signed is not the one that the message speaks for.",
-            ));
-        }
-        let decision = self
-            .permit(&signer, purpose)
-            .await
-            .map_err(|error| match error.reason() {
-                Reason::OwnServer => Error::new(Reason::SignerMismatch, "This server does not write to itself."),
-                _ => error,
-            })?;
-        let key = self.key(&decision, unverified.keyid()).await?;
-        let verified = unverified
-            .check(request, now, &window, &key)
-            .map_err(signature_refused)?;
-        self.mark_seen(&signer, &verified.replay_id, now).await?;
-        Ok(signer)
-    }
-
-    /// Admits an unsigned request in the name of `acting`, where the operator's policy allows that: never from one that
-    /// has signed before, or says that it signs (SIG-3b, T-24).
-    ///
-    /// # Errors
-    ///
-    /// [`Reason::SignatureMissing`], [`Reason::WeRefuseThem`].
-    pub async fn admit_unsigned(&self, acting: &Provider, purpose: Purpose) -> Result<()> {
-        let missing = || {
-            Error::new(
-                Reason::SignatureMissing,
-                "This request must be signed (RFC 9421, tag \"ocm\").",
-            )
-        };
-        if self.settings.require_signatures {
-            return Err(missing());
-        }
-        self.permit(acting, purpose)
-            .await
-            .map_err(|error| match error.reason() {
-                Reason::OwnServer => missing(),
-                _ => error,
-            })?;
-        let known = self
-            .store
-            .read(async |txn| txn.get::<Peer>([acting.to_string()]).await)
-            .await?;
-        if known.is_some() {
-            return Err(missing());
-        }
-        // A peer that can't be asked may well be one that signs: whoever hides it must not gain by it. Nor does anybody
-        // learn why it can't be asked: they could look around in our network that way (T-01, T-07).
-        let peer = self
-            .discover_for_stranger(acting, purpose)
-            .await
-            .map_err(|error| missing().caused_by(error))?;
-        if peer.has(Capability::HttpSig) {
-            return Err(missing());
-        }
-        Ok(())
-    }
-
-    /// Forgets the signatures that could not be accepted again anyway.
-    pub async fn forget_old_signatures(&self) -> Result<()> {
-        let now = self.clock.now();
-        loop {
-            let gone = self
-                .store
-                .run(async |txn| {
-                    let old = txn.find_until::<SeenSignature>("until", now, 500).await?;
-                    for seen in &old {
-                        txn.delete::<SeenSignature>(seen.key()).await?;
-                    }
-                    Ok(old.len())
-                })
-                .await?;
-            if gone < 500 {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The key that a server publishes under this id (SIG-5, T-20).
-    async fn key(&self, decision: &Decision, kid: &str) -> Result<Jwk> {
-        let host = &decision.host;
-        if let Some(key) = self.known.key(host, kid)? {
-            return Ok(key);
-        }
-        self.known.spare(host).map_err(known::unusable)?;
-        self.spare_strangers(decision, self.clock.now()).await?;
-        self.known.fetch_key(host, kid).await
-    }
-
-    /// Takes a signature once. The mark is in the log before whatever the request leads to, and so on disk before any
-    /// answer that promises something.
-    async fn mark_seen(&self, signer: &Provider, replay_id: &[u8; 32], now: Timestamp) -> Result<()> {
-        let seen = SeenSignature {
-            id: replay_id.iter().map(|byte| format!("{byte:02x}")).collect(),
-            until: now
-                .plus(self.settings.signature_max_age.0)
-                .plus(self.settings.clock_skew.0)
-                .plus(REPLAY_MARGIN),
-        };
-        let peer = Peer {
-            provider: signer.clone(),
-            signs_since: now,
-        };
-        self.store
-            .run_early(async |txn: &mut Txn| {
-                if txn.get::<SeenSignature>(seen.key()).await?.is_some() {
-                    return Err(Error::new(
-                        Reason::SignatureReplayed,
-                        "This request was received before.",
-                    ));
-                }
-                if txn.get::<Peer>(peer.key()).await?.is_none() {
-                    txn.put(&peer).await?;
-                }
-                txn.put(&seen).await
-            })
-            .await
-    }
-}
-
-/// The one answer to every signature that does not hold; what was wrong with it goes to the log.
-fn signature_refused(cause: signature::SignatureError) -> Error {
-    Error::new(Reason::SignatureInvalid, "The signature of this request is not valid.").caused_by(cause)
-}
-
-pub(crate) fn busy(host: &Provider, retry_after: Option<Duration>) -> Error {
-    Error::new(Reason::PeerBusy, format!("{host} is busy; it will be asked again.")).retry_after(retry_after)
-}
-
-fn slow(host: &Provider) -> Error {
-    Error::new(
-        Reason::NoAnswer,
-        format!("{host} takes its time. It is being asked; try again in a moment."),
-    )
-}
-
-/// What a peer's status and complaint mean to us, for an answer that is not a success.
-pub fn refused_by(host: &Provider, status: u16, complaint: Option<String>, retry_after: Option<Duration>) -> Error {
-    let said = complaint.map_or_else(|| format!("{status}"), |complaint| format!("{status} {complaint}"));
-    match status {
-        // Often for now only: they could not get our keys, or a clock was off.
-        401 => Error::new(
-            Reason::SignatureRejected,
-            format!(
-                "{host} could not verify our signature ({said}): a clock, an old copy of our key, or a proxy between."
-            ),
-        ),
-        403 => Error::new(
-            Reason::TheyRefuseUs,
-            format!("{host} refuses this server ({said}). Its admin can change that."),
-        ),
-        404 | 410 => Error::new(Reason::ShareGone, format!("{host} does not know this ({said}).")),
-        400 | 405..=407 | 409..=424 | 426..=428 => {
-            Error::new(Reason::PeerBadAnswer, format!("{host} refused the request ({said})."))
-        }
-        501 => Error::new(
-            Reason::TheyCannotTakeThis,
-            format!("{host} does not take this kind of share ({said})."),
-        ),
-        408 | 425 | 429 | 500..=599 => {
-            Error::new(Reason::PeerBusy, format!("{host} could not take it just now ({said})."))
-                .retry_after(retry_after)
-        }
-        _ => Error::new(
-            Reason::PeerBadAnswer,
-            format!("{host} gave an answer that has no meaning here ({said})."),
-        ),
-    }
-}
-
-/// Whether trying again later may help.
-pub fn worth_retrying(error: &Error) -> bool {
-    match error.reason() {
-        Reason::NameNotFound
-        | Reason::NoAnswer
-        | Reason::TlsFailed
-        | Reason::SignatureRejected
-        | Reason::PeerBusy
-        | Reason::NotOcm
-        | Reason::OcmDisabled => true,
-        _ => error.kind() == Kind::Busy || error.kind() == Kind::Internal,
     }
 }

@@ -288,12 +288,12 @@ impl Remote {
         };
         let form = request.encode().into_bytes();
         let outbound = Outbound::post(end_point.clone(), "application/x-www-form-urlencoded", form);
-        let signed = self.peers.sign_for(&door.peer, outbound);
-        let answer = self
-            .client
-            .send(signed, MAX_ANSWER)
-            .await
-            .map_err(|error| failed(ExchangeFailure::Network, error))?;
+        let asked = async {
+            let peer = self.peers.meet(host, Purpose::Federate).await?;
+            let signed = self.peers.sign_for(&peer, outbound).await?;
+            self.client.send(signed, MAX_ANSWER).await
+        };
+        let answer = asked.await.map_err(|error| failed(ExchangeFailure::Network, error))?;
         if answer.status != 200 {
             return Err(match TokenError::parse(&answer.body) {
                 Some(TokenError::InvalidGrant) => {

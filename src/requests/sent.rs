@@ -37,9 +37,6 @@ use crate::store::Record;
 use crate::store::Txn;
 use crate::users::User;
 
-/// How long someone who asks waits for the other server to be looked up; after that the queue goes on with it.
-const LOOK_UP: Duration = Duration::from_secs(5);
-
 /// Where a sent request stands. Whether it was granted is not said by the protocol; a share may just arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -135,10 +132,10 @@ impl Requests {
         if self.contacts_only(&decision) {
             self.check_contact(&user.name, &owner).await?;
         }
-        let look_up = tokio::time::timeout(LOOK_UP, self.peers.discover(host, Purpose::Federate));
-        let found = look_up.await.unwrap_or_else(|_| Err(peers::busy(host, None)));
-        let last_error = match found {
-            Ok(peer) => check_signs(host, &peer).map(|()| None)?,
+        // Nobody waits for the other server here; what is not known yet comes out when the request is delivered.
+        let last_error = match self.peers.last_known(host, Purpose::Federate).await {
+            Ok(Some(peer)) => check_signs(host, &peer).map(|()| None)?,
+            Ok(None) => None,
             Err(error) if peers::worth_retrying(&error) => Some(Failure::new(&error, now)),
             Err(error) => return Err(error),
         };

@@ -6,7 +6,6 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::files::TreePath;
 use crate::ocm::address::OcmAddress;
-use crate::ocm::discovery::Discovery;
 use crate::ocm::discovery::UriForm;
 use crate::ocm::preflight::Abilities;
 use crate::ocm::preflight::Obstacle;
@@ -26,6 +25,7 @@ use crate::outbox::Cargo;
 use crate::outbox::Delivery;
 use crate::outbox::Failure;
 use crate::peers;
+use crate::peers::Peer;
 use crate::peers::trust::Purpose;
 use crate::random;
 use crate::shares::SentShare;
@@ -80,9 +80,11 @@ impl Shares {
         }
         let entry = self.homes.of(&user.name).await?.stat(&new.path).await?;
         // Until the peer has said what it can, the secret opens nothing.
-        let (strict, last_error) = match self.peers.last_known(&new.to.provider, Purpose::Federate).await {
+        let (strict, last_error) = match self.peers.last_met(&new.to.provider, Purpose::Federate).await {
             Ok(Some(peer)) => (
-                self.terms(&peer, entry.is_folder())?.requirements.must_exchange_token,
+                self.terms(&peer, entry.is_folder(), new.write)?
+                    .requirements
+                    .must_exchange_token,
                 None,
             ),
             Ok(None) => (true, None),
@@ -134,7 +136,7 @@ impl Shares {
     /// # Errors
     ///
     /// [`Reason::NeedsTokenExchange`], [`Reason::TheyCannotTakeThis`], with the next step.
-    pub fn terms(&self, peer: &Discovery, folder: bool) -> Result<Terms> {
+    pub fn terms(&self, peer: &Peer, folder: bool, write: bool) -> Result<Terms> {
         let ours = Abilities {
             exchange_token: true,
             insists_on_exchange: self.config.federation.require_token_exchange,
@@ -142,14 +144,16 @@ impl Shares {
         let wish = Wish {
             resource_type: resource_type(folder),
             share_type: ShareType::User,
+            write,
             second_factor: false,
         };
-        preflight(ours, peer, wish).map_err(|obstacle| {
+        preflight(ours, &peer.discovery, peer.dialect, wish).map_err(|obstacle| {
             let reason = match obstacle {
                 Obstacle::TheyCannotExchange | Obstacle::WeCannotExchange => Reason::NeedsTokenExchange,
-                Obstacle::TheyTakeNo(_) | Obstacle::TheyTakeNoneFor(_) | Obstacle::NoSecondFactor => {
-                    Reason::TheyCannotTakeThis
-                }
+                Obstacle::TheyTakeNo(_)
+                | Obstacle::TheyTakeNoneFor(_)
+                | Obstacle::TheyOnlyRead
+                | Obstacle::NoSecondFactor => Reason::TheyCannotTakeThis,
             };
             Error::new(reason, obstacle.to_string())
         })

@@ -19,6 +19,8 @@ use crate::ocm::share::WebdavOffer;
 use crate::ocm::share::WebdavUri;
 use crate::peers::trust::Purpose;
 use crate::random;
+use crate::secret::Secret;
+use crate::secret::hash_of;
 use crate::shares::Shares;
 use crate::shares::no_such_share;
 use crate::shares::notify;
@@ -79,6 +81,7 @@ impl Record for ReceivedShare {
         let mut index = vec![
             Index::new("user", Key::of([&self.user]).and(self.created)),
             Index::unique("provider-id", [&self.sender.provider.to_string(), &self.provider_id]),
+            Index::new("secret", [hash_of(self.offer.shared_secret.expose())]),
         ];
         if self.state == ReceivedState::Pending {
             index.push(Index::new("pending", [&self.sender.to_string(), &self.user]));
@@ -293,6 +296,12 @@ impl Shares {
 pub(super) async fn shared_by(txn: &mut Txn, sender: &Provider, provider_id: &str) -> Result<Option<ReceivedShare>> {
     txn.find_one::<ReceivedShare>("provider-id", [&sender.to_string(), provider_id])
         .await
+}
+
+/// The shares that came with this secret; a sender may use one for several.
+pub(super) async fn by_secret(txn: &mut Txn, secret: &Secret) -> Result<Vec<ReceivedShare>> {
+    let hash = [hash_of(secret.expose())];
+    Ok(txn.find::<ReceivedShare>("secret", hash, &Page::first(50)).await?.items)
 }
 
 /// The other side took it back; whatever the user had decided, there is nothing to open any more.

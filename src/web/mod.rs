@@ -90,6 +90,7 @@ pub fn configure(service: &mut ServiceConfig) {
         // For admins
         .route("/admin/servers", get().to(admin::servers::list))
         .route("/admin/servers", post().to(admin::servers::set))
+        .route("/admin/servers/probe", post().to(admin::servers::probe))
         .route("/admin/servers/remove", post().to(admin::servers::remove))
         .route("/admin/servers/{host}", get().to(admin::peer::show))
         .route("/admin/servers/{host}/refresh", post().to(admin::peer::refresh))

@@ -8,8 +8,6 @@ use url::Url;
 
 use crate::ocm::address::Provider;
 use crate::ocm::discovery::API_VERSION;
-use crate::ocm::discovery::Capability;
-use crate::ocm::discovery::Discovery;
 
 /// What others have to know of this server.
 #[derive(Clone, Copy, Debug)]
@@ -97,35 +95,11 @@ pub fn named(word: &str) -> Option<&'static str> {
     })
 }
 
-/// The recipe for servers of this dialect, which may name versions too: `nextcloud-31`.
+/// The recipe for servers of this [`Dialect`](super::Dialect), by its id, which may name a version too: `nextcloud-31`.
 pub fn for_dialect(id: &str) -> &'static str {
     let families = ["nextcloud", "owncloud"];
     let family = families.into_iter().find(|family| id.starts_with(family));
     family.or_else(|| named(id)).unwrap_or("draft")
-}
-
-/// The dialect that a discovery document speaks of, as far as the choice of a recipe needs it.
-pub fn dialect_of(discovery: &Discovery) -> &'static str {
-    let root = discovery.webdav_root("file").unwrap_or_default();
-    let path = discovery.end_point().path();
-    // Nextcloud says its name from 33 on, the others have paths of their own.
-    if discovery.name().is_some_and(|name| name.starts_with("Nextcloud ")) {
-        return "nextcloud";
-    }
-    if path.contains("/federatedfilesharing") {
-        return "owncloud";
-    }
-    if path.contains("/ocm-via-webdav") {
-        return "seafile";
-    }
-    match (root.trim_matches('/'), discovery.has(Capability::HttpSig)) {
-        ("public.php/webdav", false) => "nextcloud",
-        ("remote.php/dav/ocm", _) => "reva",
-        // We have the same path, and sign.
-        ("dav/ocm", false) => "opencloud",
-        ("webdav/ocm", true) => "opencloudmesh-go",
-        _ => "draft",
-    }
 }
 
 fn nextcloud(own: &Own) -> Recipe {

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::ocm::address::OcmAddress;
 use crate::ocm::address::Provider;
+use crate::ocm::dialect;
 use crate::ocm::share::OtherProtocols;
 use crate::ocm::share::Permissions;
 use crate::ocm::share::ProviderId;
@@ -47,6 +48,11 @@ fn peer(words: &str) -> Discovery {
     .unwrap()
 }
 
+fn decide(ours: Abilities, words: &str, wish: Wish) -> Result<Terms, Obstacle> {
+    let peer = peer(words);
+    preflight(ours, &peer, dialect::of(&peer), wish)
+}
+
 fn entry(name: &str, protocols: Value) -> Value {
     json!({"name": name, "shareTypes": ["user"], "protocols": protocols})
 }
@@ -66,6 +72,7 @@ const CANNOT: Abilities = Abilities {
 const FILE: Wish = Wish {
     resource_type: ResourceType::File,
     share_type: ShareType::User,
+    write: false,
     second_factor: false,
 };
 const FOLDER: Wish = Wish {
@@ -168,7 +175,7 @@ fn shr_2_shr_2a_shr_3_shr_8_shr_11_the_decision_table() {
         (INSISTS, "", WITH_MFA, Err(TheyCannotExchange)),
     ];
     for (ours, words, wish, expected) in rows {
-        let outcome = preflight(*ours, &peer(words), *wish);
+        let outcome = decide(*ours, words, *wish);
         assert_eq!(
             outcome.as_ref().map(short),
             expected.as_ref().map(|text| (*text).to_owned()),
@@ -179,7 +186,7 @@ fn shr_2_shr_2a_shr_3_shr_8_shr_11_the_decision_table() {
 
 #[test]
 fn dis_8_what_only_the_peer_can_judge_is_no_obstacle_but_is_remembered() {
-    let doubts = |words: &str| preflight(CAN, &peer(words), FILE).unwrap().doubts;
+    let doubts = |words: &str| decide(CAN, words, FILE).unwrap().doubts;
     assert_eq!(doubts("denylist must-use-http-sig http-sig"), []);
     assert_eq!(
         doubts("must-invite allowlist odd-demand"),
@@ -198,6 +205,7 @@ fn each_obstacle_says_what_can_be_done() {
         Obstacle::WeCannotExchange,
         Obstacle::TheyTakeNo(ResourceType::Folder),
         Obstacle::TheyTakeNoneFor(ShareType::Group),
+        Obstacle::TheyOnlyRead,
         Obstacle::NoSecondFactor,
     ] {
         let text = obstacle.to_string();
@@ -229,7 +237,7 @@ fn shr_5_the_payload_follows_the_terms() {
         },
         others: OtherProtocols::default(),
     };
-    let payload = |words: &str| preflight(CAN, &peer(words), FILE).unwrap().payload(&share);
+    let payload = |words: &str| decide(CAN, words, FILE).unwrap().payload(&share);
     assert_eq!(payload("")["protocol"]["name"], "multi");
     assert!(payload("")["protocol"].get("options").is_none());
     let old = payload("v1.0");

@@ -37,6 +37,16 @@ pub(crate) fn field(request: &Request<'_>, name: &str) -> Result<Option<String>,
     Ok((!lines.is_empty()).then(|| lines.join(", ")))
 }
 
+/// The value of a header field that a signature covers. A GET without a body needs no `Content-Length`, and Go's client
+/// signs "0" without sending it; everywhere else what is signed must be there.
+pub(super) fn covered_field(request: &Request<'_>, name: &str) -> Result<Option<String>, SignatureError> {
+    let value = field(request, name)?;
+    if value.is_none() && name == "content-length" && request.method == "GET" && request.body.is_empty() {
+        return Ok(Some("0".to_owned()));
+    }
+    Ok(value)
+}
+
 /// A header field that is a dictionary.
 ///
 /// # Errors
@@ -94,7 +104,7 @@ pub(super) fn signature_base(request: &Request<'_>, input: &InnerList) -> Result
             None if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                 return Err(SignatureError::ComponentRefused(name.to_owned()));
             }
-            None => field(request, name)?.ok_or_else(|| missing(name))?,
+            None => covered_field(request, name)?.ok_or_else(|| missing(name))?,
         };
         base.push_str(&format!("\"{name}\": {value}\n"));
     }

@@ -9,6 +9,8 @@ use crate::config::Mode;
 use crate::error::Error;
 use crate::error::Result;
 use crate::ocm::address::Provider;
+use crate::peers::probe::Finding;
+use crate::peers::probe::Probed;
 use crate::peers::trust::Decision;
 use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
@@ -38,6 +40,7 @@ struct Servers {
     cut: bool,
     asked: String,
     decision: Option<Decision>,
+    probed: Option<Probed>,
     filled: NewRule,
 }
 
@@ -74,13 +77,37 @@ pub async fn list(site: Data<Site>, Admin(session): Admin, asked: Query<Asked>) 
 }
 
 async fn explain(site: &Site, asked: &str) -> Result<Option<Decision>> {
-    let asked = asked.trim();
-    if asked.is_empty() {
+    if asked.trim().is_empty() {
         return Ok(None);
     }
-    let host = Provider::parse_lenient(asked.strip_suffix('.').unwrap_or(asked))
-        .map_err(|invalid| Error::from(invalid).in_field("why"))?;
-    site.peers.explain(&host, Purpose::Federate).await.map(Some)
+    let decision = site.peers.explain(&typed(asked)?, Purpose::Federate).await?;
+    Ok(Some(decision))
+}
+
+fn typed(asked: &str) -> Result<Provider> {
+    let asked = asked.trim();
+    Provider::parse_lenient(asked.strip_suffix('.').unwrap_or(asked))
+        .map_err(|invalid| Error::from(invalid).in_field("why"))
+}
+
+/// Asks the server that somebody wonders about whether it can verify our signatures.
+pub async fn probe(site: Data<Site>, _: Admin, form: Form<Asked>) -> Answer {
+    let asked = form.fields.why;
+    let outcome = match typed(&asked) {
+        Ok(host) => site.peers.probe(&host).await,
+        Err(error) => Err(error),
+    };
+    let (probed, fault) = match outcome {
+        Ok(probed) => (Some(probed), None),
+        Err(error) => (None, Some(Fault::of(error)?)),
+    };
+    let shown = Servers {
+        decision: explain(&site, &asked).await.unwrap_or_default(),
+        probed,
+        asked,
+        ..servers(&site, &form.session, NewRule::default(), fault).await?
+    };
+    page::show_again(&shown.fault, &shown)
 }
 
 async fn servers(site: &Site, session: &Session, filled: NewRule, fault: Option<Fault>) -> Result<Servers> {
@@ -93,6 +120,7 @@ async fn servers(site: &Site, session: &Session, filled: NewRule, fault: Option<
         cut: rules.next.is_some(),
         asked: String::new(),
         decision: None,
+        probed: None,
         filled,
     })
 }

@@ -64,6 +64,45 @@ async fn an_admin_denies_a_server_and_the_page_says_why() {
 }
 
 #[actix_web::test]
+async fn an_admin_asks_a_server_whether_it_can_verify_our_signatures() {
+    let pair = Pair::strangers().await;
+    pair.a.admin("root").await;
+    let host = pair.b.provider().to_string();
+    let mut root = Browser::signed_in(&pair.a, "root").await;
+    root.get(&format!("/admin/servers?why={host}"))
+        .await
+        .expect("data-ocm-action=\"probe\"");
+    root.post("/admin/servers/probe", &[("why", &host)])
+        .await
+        .expect_status(200)
+        .expect("Verified")
+        .expect("verifies our signatures");
+
+    let rogue = Rogue::start().await;
+    let host = rogue.provider.to_string();
+    root.post("/admin/servers/probe", &[("why", &host)])
+        .await
+        .expect_status(200)
+        .expect("Not verified")
+        .expect("it answered 404");
+    root.post("/admin/servers/probe", &[("why", "not a host")])
+        .await
+        .expect_status(400)
+        .expect("href=\"#why\"");
+    pair.a.rule(&host, false).await;
+    rogue.forget_seen();
+    root.post("/admin/servers/probe", &[("why", &host)])
+        .await
+        .expect_status(403)
+        .expect("we-refuse-them");
+    assert!(rogue.seen().is_empty());
+    let mut ada = Browser::signed_in(&pair.a, "ada").await;
+    ada.post("/admin/servers/probe", &[("why", &host)])
+        .await
+        .expect_status(403);
+}
+
+#[actix_web::test]
 async fn an_admin_adds_people_and_clears_the_queue() {
     let server = TestServer::start().await;
     server.admin("root").await;

@@ -85,6 +85,27 @@ fn vget_a_request_without_a_body_is_signed_too_and_its_query_is_not_touched() {
 }
 
 #[test]
+fn a_get_without_a_body_may_leave_out_the_length_it_signs_and_nothing_else_may() {
+    let without = |mut sent: Sent| {
+        sent.remove("content-length");
+        sent.code()
+    };
+    assert_eq!(without(vget()), "ok");
+    assert_eq!(without(vdual()), "component-missing");
+    let kid = r#""receiver.example.org#key1""#;
+    let signed = |method: &str, body: &str| {
+        let mut sent = Sent::new(method, ACCEPTED, body);
+        sent.set("content-length", "0");
+        sent.sign(&format!("ocm={FOUR};created=1785060500;keyid={kid};tag=\"ocm\""))
+    };
+    for method in ["POST", "HEAD", "PUT"] {
+        assert_eq!(signed(method, "").code(), "ok");
+        assert_eq!(without(signed(method, "")), "component-missing", "{method}");
+    }
+    assert_eq!(without(signed("GET", "x")), "component-missing");
+}
+
+#[test]
 fn vec_a_p256_key_verifies() {
     let sent = vec_p256();
     assert!(sent.check_with(&rfc_7515_a3(&sent.kid), CREATED).is_ok());
