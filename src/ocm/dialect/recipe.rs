@@ -119,7 +119,7 @@ fn nextcloud(own: &Own) -> Recipe {
                  \"could not find … maybe the server is currently unreachable or uses a self-signed certificate\" \
                  whatever went wrong.",
             )
-            .paste(format!("curl -fsS {origin}/ocm-provider/")),
+            .paste(format!("curl -fsS {origin}/.well-known/ocm")),
             Step::say(
                 "If this server's certificate comes from a private authority, add that to the authorities of the \
                  operating system there. Importing it with occ security:certificates:import is not enough: Nextcloud 32 \
@@ -294,7 +294,7 @@ fn seafile(own: &Own) -> Recipe {
                  and trust its certificate.",
                 own.origin
             ))
-            .paste(format!("curl -fsS {}/ocm-provider/", own.origin)),
+            .paste(format!("curl -fsS {}/.well-known/ocm", own.origin)),
             here(
                 "It never signs and knows no invites, so federation.require_signatures must not be on, and an allow \
                  rule is the only way in. Its people can read what is shared with them, and not write.",
