@@ -83,7 +83,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         TlsMode::Files => Some(tls::from_files(&config)?),
         TlsMode::Auto | TlsMode::Off | TlsMode::Proxy => None,
     };
-    let site = Site::open(config, options.world).await?;
+    let site = Box::pin(Site::open(config, options.world)).await?;
     site.homes.sweep().await?;
     let addresses = listeners
         .iter()

@@ -146,16 +146,16 @@ async fn dis_8_the_criteria_are_what_is_enforced() {
         criteria.sort_by_key(ToString::to_string);
         assert_eq!(json!(criteria), json!(expected));
     }
-    check(|_| {}, &["denylist", "must-invite", "must-use-http-sig"]).await;
-    check(mode(Mode::Open), &["denylist", "must-use-http-sig"]).await;
-    check(mode(Mode::Allowlist), &["allowlist", "denylist", "must-use-http-sig"]).await;
+    check(|_| {}, &["denylist", "must-invite"]).await;
+    check(mode(Mode::Open), &["denylist"]).await;
+    check(mode(Mode::Allowlist), &["allowlist", "denylist"]).await;
     check(
         |config| {
             config.federation.mode = Mode::Open;
-            config.federation.require_signatures = false;
+            config.federation.require_signatures = true;
             config.federation.require_token_exchange = true;
         },
-        &["denylist", "must-exchange-token"],
+        &["denylist", "must-exchange-token", "must-use-http-sig"],
     )
     .await;
 }
@@ -434,11 +434,11 @@ async fn t21_a_server_whose_keys_can_not_be_had_is_not_asked_at_every_request() 
 async fn t01_an_unsigned_stranger_has_nobody_called_over_and_over() {
     let server = TestServer::start_with(|config| {
         config.federation.mode = Mode::Open;
-        config.federation.require_signatures = false;
     })
     .await;
     server.user("ada").await;
     let victim = Rogue::start().await;
+    server.rule(&victim.provider.to_string(), true).await;
     victim.reply("GET", DOCUMENT, Reply::json(404, json!({})));
     for n in 0..10 {
         let body = victim

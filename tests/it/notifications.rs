@@ -267,8 +267,8 @@ async fn t13_the_other_party_is_the_server_with_that_very_port() {
 }
 
 #[actix_web::test]
-async fn not_4_without_a_signature_nothing_is_believed_even_where_others_may_go_without() {
-    for require in [true, false] {
+async fn not_4_without_a_signature_nothing_is_believed_but_the_secret_of_a_server_that_never_signs() {
+    for (require, signs) in [(true, true), (false, true), (false, false)] {
         let server = TestServer::start_with(|config| {
             config.federation.mode = Mode::Open;
             config.federation.require_signatures = require;
@@ -277,20 +277,37 @@ async fn not_4_without_a_signature_nothing_is_believed_even_where_others_may_go_
         server.user("ada").await;
         server.put_file("ada", "/a.txt", "hello").await;
         let rogue = Rogue::start().await;
-        let mut says = rogue.discovery();
-        says["capabilities"] = json!(["protocol-object", "notifications"]);
-        rogue.reply("GET", "/.well-known/ocm", crate::harness::Reply::json(200, says));
+        server.rule(&rogue.provider.to_string(), true).await;
+        if !signs {
+            let mut says = rogue.discovery();
+            says["capabilities"] = json!(["protocol-object", "notifications"]);
+            rogue.reply("GET", "/.well-known/ocm", crate::harness::Reply::json(200, says));
+        }
         let id = share_with(&server, &rogue).await;
         server.deliver().await;
-        // The secret in the message is what older servers took for a proof.
         let secret = rogue.seen_at("/ocm/shares")[0].json()["protocol"]["webdav"]["sharedSecret"].clone();
-        for kind in TYPES {
+        let say = async |kind: &str, secret: Value| {
             let mut body = about(kind, &id);
-            body["notification"]["sharedSecret"] = secret.clone();
+            body["notification"]["sharedSecret"] = secret;
             let answer = post_raw(&server, PATH, "application/json", body.to_string().into_bytes(), &[]).await;
-            assert_eq!(answer.status(), 401, "{kind}");
+            answer.status().as_u16()
+        };
+        for kind in TYPES {
+            for wrong in [json!(null), json!(""), json!("x"), json!(7), json!([secret.clone()])] {
+                assert_eq!(say(kind, wrong.clone()).await, 401, "{kind} {wrong}");
+            }
         }
-        assert_eq!(state_of(&server, &id).await, "pending");
+        let believed = !require && !signs;
+        let expected = if believed { 201 } else { 401 };
+        assert_eq!(say("SHARE_ACCEPTED", secret.clone()).await, expected);
+        let state = if believed { "accepted" } else { "pending" };
+        assert_eq!(state_of(&server, &id).await, state);
+        // Nor does the secret speak for another share.
+        server.put_file("ada", "/b.txt", "hello").await;
+        let mut body = about("SHARE_DECLINED", "1234567");
+        body["notification"]["sharedSecret"] = secret;
+        let answer = post_raw(&server, PATH, "application/json", body.to_string().into_bytes(), &[]).await;
+        assert_eq!(answer.status(), 401);
     }
 }
 

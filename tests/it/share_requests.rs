@@ -201,13 +201,10 @@ async fn a_grant_that_leads_to_no_share_leaves_the_request_open() {
 
 #[actix_web::test]
 async fn req_0_an_unsigned_request_is_refused_where_other_messages_are_taken_unsigned() {
-    let server = TestServer::start_with(|config| {
-        config.federation.mode = Mode::Open;
-        config.federation.require_signatures = false;
-    })
-    .await;
+    let server = TestServer::start_with(|config| config.federation.mode = Mode::Open).await;
     server.user("ada").await;
     let rogue = Rogue::start().await;
+    server.rule(&rogue.provider.to_string(), true).await;
     signs_nothing(&rogue);
     let unsigned = async |path: &str, body: Value| {
         let body = body.to_string().into_bytes();
@@ -231,16 +228,7 @@ async fn req_0_an_unsigned_request_is_refused_where_other_messages_are_taken_uns
 #[actix_web::test]
 async fn req_0_a_request_is_never_sent_to_a_server_that_does_not_sign() {
     let (server, rogue) = acquainted().await;
-    signs_nothing(&rogue);
-    server.site().peers.forget(&rogue.provider);
-    let refused = ask(&server, "ada", &rogue.address("eve"), "a.txt").await.unwrap_err();
-    assert_eq!(refused.reason(), Reason::TheyCannotTakeThis);
-    assert!(refused.message().contains("Ask the person"), "{refused}");
-    assert!(asked(&server, "ada").await.is_empty() && server.queue().await.is_empty());
-
     // It may show only later.
-    rogue.reply("GET", "/.well-known/ocm", Reply::json(503, json!({})));
-    server.site().peers.forget(&rogue.provider);
     ask(&server, "ada", &rogue.address("eve"), "a.txt").await.unwrap();
     signs_nothing(&rogue);
     server.site().peers.forget(&rogue.provider);
@@ -254,6 +242,10 @@ async fn req_0_a_request_is_never_sent_to_a_server_that_does_not_sign() {
             .unwrap()
             .contains("Ask the person")
     );
+    // Now it is known.
+    let refused = ask(&server, "ada", &rogue.address("eve"), "b.txt").await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::TheyCannotTakeThis);
+    assert!(refused.message().contains("Ask the person"), "{refused}");
     assert!(rogue.seen_at(REQUEST_SHARE).is_empty());
 }
 

@@ -803,7 +803,6 @@ async fn sig_5_the_key_is_looked_for_where_the_signer_says_and_nowhere_else() {
 async fn t24_whoever_has_signed_before_is_not_believed_without() {
     let unsigned = |config: &mut ocmesh::config::Config| {
         config.federation.mode = Mode::Open;
-        config.federation.require_signatures = false;
     };
     let server = TestServer::start_with(unsigned).await;
     server.user("bob").await;
@@ -831,9 +830,11 @@ async fn t24_whoever_has_signed_before_is_not_believed_without() {
         assert_eq!(post(&signed, "2").await, 401);
     }
 
-    // Never signed, and says so: that is what the operator allowed.
+    // Never signed, and says so: it is taken once somebody here has made it known.
     let plain = Rogue::start().await;
     plain.reply("GET", "/.well-known/ocm", signs_not(&plain));
+    assert_eq!(post(&plain, "1").await, 401);
+    server.rule(&plain.provider.to_string(), true).await;
     assert_eq!(post(&plain, "1").await, 201);
     // But a signature that is there is checked, of whatever kind.
     let body = share(&plain, &server, "2");

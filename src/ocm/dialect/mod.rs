@@ -41,7 +41,7 @@ pub struct Dialect {
     pub reads_only: bool,
     /// Looks for `userId` in an Invite Acceptance Request.
     pub old_user_id: bool,
-    /// How long it may take to answer a request that it means to take.
+    /// How long it may take to answer a request that it means to take, where that is longer than usual.
     pub patience: Duration,
 }
 
@@ -88,7 +88,7 @@ const DRAFT: Dialect = Dialect {
     notifications: Notifications::Plain,
     reads_only: false,
     old_user_id: false,
-    patience: Duration::from_secs(10),
+    patience: Duration::ZERO,
 };
 
 /// What all versions of Nextcloud have in common. It slows unknown callers down by sleeping, for up to half a minute.

@@ -104,7 +104,7 @@ impl TestServer {
     pub async fn restart(mut self) -> Self {
         let dir = self._dir.take();
         let (config, clock) = (self.config.clone(), self.clock.clone());
-        self.running.stop().await;
+        Box::pin(self.running.stop()).await;
         let listener = TcpListener::bind(("127.0.0.1", config.server.public_url.provider().port().unwrap())).unwrap();
         let running = run(config.clone(), clock.clone(), Arc::clone(&self.lookup), listener).await;
         Self {
@@ -159,7 +159,7 @@ impl TestServer {
 
     pub async fn call_with(&self, call: Call, content: &[u8]) -> Result<Value, Error> {
         let content = bytes::Bytes::copy_from_slice(content);
-        let answer = api::carry_out(self.site(), call, Box::pin(stream::iter([Ok(content)]))).await?;
+        let answer = Box::pin(api::carry_out(self.site(), call, Box::pin(stream::iter([Ok(content)])))).await?;
         match answer {
             Answer::Json(value) => Ok(value),
             Answer::Content(mut stream) => {
@@ -184,7 +184,7 @@ impl TestServer {
     pub async fn deliver(&self) -> usize {
         let mut tried = 0;
         loop {
-            match self.site().courier.run_due().await.unwrap() {
+            match Box::pin(self.site().courier.run_due()).await.unwrap() {
                 0 => return tried,
                 some => tried += some,
             }
@@ -271,7 +271,8 @@ async fn run(config: Config, clock: Clock, lookup: Lookup, listener: TcpListener
         threads: 1,
         workers: false,
     };
-    app::start(config, options).await.unwrap()
+    // In boxes, here and below: what a test holds on its stack is copied more than once where nothing is optimised.
+    Box::pin(app::start(config, options)).await.unwrap()
 }
 
 /// Two servers with the same clock; Ada lives at `a`, Bob at `b`.

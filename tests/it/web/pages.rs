@@ -153,6 +153,8 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ),
         ("/account", "/account".to_owned()),
         ("/admin/servers", "/admin/servers?why=b.example".to_owned()),
+        ("/admin/servers/{host}", format!("/admin/servers/{}", pair.b.provider())),
+        ("/admin/servers/{host}", "/admin/servers/b.example".to_owned()),
         ("/admin/connect", "/admin/connect".to_owned()),
         ("/admin/connect", "/admin/connect?to=opencloud".to_owned()),
         ("/admin/directories", "/admin/directories".to_owned()),
@@ -164,7 +166,7 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
 }
 
 #[actix_web::test]
-async fn every_page_is_well_formed_and_t71_has_its_headers() {
+async fn t71_every_page_is_well_formed_and_has_its_headers() {
     let pair = Pair::strangers().await;
     let pages = furnished(&pair).await;
     let mut ada = Browser::signed_in(&pair.a, "ada").await;
