@@ -164,10 +164,10 @@ fn recipe(answer: &serde_json::Value) -> String {
     }
     for (at, step) in answer["steps"].as_array().into_iter().flatten().enumerate() {
         text.push_str(&format!("\n{}. {}", at + 1, table::clean(&table::field(step, "text"))));
-        if let Some(file) = step["file"].as_str() {
-            text.push_str(&format!(" ({file})"));
-        }
         text.push('\n');
+        if let Some(file) = step["file"].as_str() {
+            text.push_str(&format!("   In {file}:\n"));
+        }
         if let Some(paste) = step["paste"].as_str() {
             text.push_str(&format!("\n{paste}\n"));
         }

@@ -378,7 +378,7 @@ fn the_command_prints_what_is_to_be_pasted_on_lines_of_its_own() {
     let ended = text.lines().position(|line| line == "}").unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!((lines[began - 1], lines[ended + 1]), ("", ""));
-    assert!(lines[began - 2].ends_with("(ocmproviders.json)"), "{text}");
+    assert!(lines[began - 2].ends_with("In ocmproviders.json:"), "{text}");
     let entry: Value = serde_json::from_str(&lines[began..=ended].join("\n")).unwrap();
     assert_eq!(entry["full_name"], "Uni <A>");
 

@@ -165,7 +165,7 @@ fn opencloud(own: &Own) -> Recipe {
     );
     Recipe {
         id: "opencloud",
-        product: "OpenCloud and ownCloud Infinite Scale (oCIS)",
+        product: "OpenCloud and oCIS",
         warnings,
         steps: vec![
             Step::say(
@@ -174,14 +174,14 @@ fn opencloud(own: &Own) -> Recipe {
             )
             .paste("OC_ENABLE_OCM=true\nGRAPH_INCLUDE_OCM_SHAREES=true\nOC_ADD_RUN_SERVICES=ocm"),
             Step::say(
-                "ownCloud Infinite Scale: switch OCM on in its environment. To share with others, its setting \
+                "oCIS (ownCloud Infinite Scale): switch OCM on in its environment. To share with others, its setting \
                  enable_user_sharing must be on too.",
             )
             .paste("OCIS_ENABLE_OCM=true\nOCIS_ADD_RUN_SERVICES=ocm"),
             Step::say(
-                "Add this entry to the list in ocmproviders.json, in its configuration directory or where \
-                 OCM_OCM_PROVIDER_AUTHORIZER_PROVIDERS_FILE says. The file is a JSON list, and that server must stand \
-                 in it as well, with an entry of the same form for itself.",
+                "Add this entry to the list of servers that it deals with: a file in its configuration directory, or \
+                 where OCM_OCM_PROVIDER_AUTHORIZER_PROVIDERS_FILE says. The file is one JSON list, and that server must \
+                 stand in it as well, with an entry of the same form for itself.",
             )
             .in_file("ocmproviders.json")
             .paste(pretty(&entry)),
@@ -215,8 +215,8 @@ fn reva(own: &Own) -> Recipe {
         warnings: plain_http(own),
         steps: vec![
             Step::say(
-                "With the driver \"json\" of ocmproviderauthorizer, add this entry to the list in ocm-providers.json, \
-                 where that server must stand as well. With \"mentix\" the list comes from a URL: give the entry to \
+                "With the driver \"json\" of ocmproviderauthorizer, add this entry to its list of servers: one JSON \
+                 list, in which that server must stand as well. With \"mentix\" the list comes from a URL: give the entry to \
                  whoever keeps it. With \"open\" there is nothing to enter.",
             )
             .in_file("ocm-providers.json")
@@ -261,10 +261,7 @@ fn owncloud(own: &Own) -> Recipe {
                  told otherwise.",
             )
             .paste("occ config:system:set sharing.federation.allowHttpFallback --value=true --type=boolean"),
-            here(
-                "It never signs and knows no invites, so federation.require_signatures must not be on, and an allow \
-                 rule is the only way in.",
-            ),
+            here_by_rule(""),
         ],
     }
 }
@@ -292,13 +289,10 @@ fn seafile(own: &Own) -> Recipe {
             Step::say(format!(
                 "Seafile asks {} back while it is being shared with, always over https, so it must reach this server \
                  and trust its certificate.",
-                own.origin
+                own.provider
             ))
             .paste(format!("curl -fsS {}/.well-known/ocm", own.origin)),
-            here(
-                "It never signs and knows no invites, so federation.require_signatures must not be on, and an allow \
-                 rule is the only way in. Its people can read what is shared with them, and not write.",
-            ),
+            here_by_rule(" Its people can read what is shared with them, and not write."),
         ],
     }
 }
@@ -334,7 +328,7 @@ fn draft(own: &Own) -> Recipe {
     let Own { origin, provider, .. } = own;
     Recipe {
         id: "draft",
-        product: "any other server of the draft",
+        product: "Any other server of the draft",
         warnings: plain_http(own),
         steps: vec![
             Step::say(
@@ -362,6 +356,14 @@ fn here(more: &str) -> Step {
     Step::say(format!(
         "Here: allow it by its host name (ocmesh peer allow, or the trust list), or let one of your people exchange an \
          invite with one of theirs. Signatures: if advertised. {more}"
+    ))
+}
+
+/// The same for products without invites, which never sign either.
+fn here_by_rule(more: &str) -> Step {
+    Step::say(format!(
+        "Here: allow it by its host name (ocmesh peer allow, or the trust list); it knows no invites. Signatures: if \
+         advertised. It never signs, so federation.require_signatures must not be on.{more}"
     ))
 }
 
