@@ -44,7 +44,8 @@ pub struct Entry {
     /// In bytes; 0 for a folder.
     pub size: u64,
     pub modified: Timestamp,
-    /// A strong entity tag, quotes included. That of a folder changes when something in it comes or goes.
+    /// A strong entity tag, quotes included. That of a folder changes with everything beneath it, however deep, that is
+    /// changed through a [`Tree`]; and so does `modified`.
     pub etag: String,
 }
 
@@ -161,7 +162,7 @@ impl Tree {
         let path = path.clone();
         self.work(move |tree| {
             let (folder, name) = tree.new_place(&path)?;
-            Upload::begin(folder, name, tree.order.clone())
+            Upload::begin(folder, name, tree.clone())
         })
         .await
     }
@@ -172,6 +173,7 @@ impl Tree {
         self.work(move |tree| {
             let (folder, name) = tree.new_place(&path)?;
             disk::make_folder(&folder, name)?;
+            disk::ripple(&tree.top, &folder);
             disk::sync(&folder)
         })
         .await
@@ -182,7 +184,7 @@ impl Tree {
         let path = path.clone();
         self.work(move |tree| {
             let (folder, name) = tree.place(&path)?;
-            disk::remove(&tree.order, &folder, name)
+            disk::remove(tree, &folder, name)
         })
         .await
     }
@@ -196,7 +198,7 @@ impl Tree {
             let (from_folder, from_name) = tree.place(&from)?;
             disk::entry(&from_folder, from_name)?;
             let (to_folder, to_name) = tree.new_place(&to)?;
-            disk::settle(&tree.order, (&from_folder, from_name), (&to_folder, to_name), |there| {
+            disk::settle(tree, (&from_folder, from_name), (&to_folder, to_name), |there| {
                 Replace::of(replace).admit(there)
             })
         })
@@ -214,7 +216,7 @@ impl Tree {
             let (to_folder, to_name) = tree.new_place(&to)?;
             let copied = disk::Hidden::new(to_folder)?;
             disk::copy((&from_folder, from_name), (copied.folder(), copied.name()), deep)?;
-            copied.settle(&tree.order, to_name, |there| Replace::of(replace).admit(there))
+            copied.settle(tree, to_name, |there| Replace::of(replace).admit(there))
         })
         .await
     }
@@ -222,12 +224,18 @@ impl Tree {
     /// Sets when a file or folder was last modified, as a client that keeps files in step asks for.
     pub async fn touch(&self, path: &TreePath, modified: Timestamp) -> Result<()> {
         let path = path.clone();
-        self.work(move |tree| match tree.entry(&path)?.kind {
-            EntryKind::Folder => disk::touch(&File::from(tree.folder(&path)?), modified),
-            EntryKind::File => {
-                let (folder, name) = tree.place(&path)?;
-                disk::touch(&disk::open_file(&folder, name)?.1, modified)
+        self.work(move |tree| {
+            match tree.entry(&path)?.kind {
+                EntryKind::Folder => disk::touch(&File::from(tree.folder(&path)?), modified)?,
+                EntryKind::File => {
+                    let (folder, name) = tree.place(&path)?;
+                    disk::touch(&disk::open_file(&folder, name)?.1, modified)?;
+                }
             }
+            if let Some(parent) = path.parent() {
+                disk::ripple(&tree.top, &tree.folder(&parent)?);
+            }
+            Ok(())
         })
         .await
     }
@@ -258,6 +266,11 @@ impl Tree {
     /// How many bytes the disk has left for this account (T-66).
     pub async fn free(&self) -> Result<u64> {
         self.work(|tree| disk::free(&tree.top)).await
+    }
+
+    /// How many bytes uploads may still bring: some of the disk is left free for the store (T-66).
+    pub async fn room(&self) -> Result<u64> {
+        Ok(self.free().await?.saturating_sub(upload::RESERVE))
     }
 
     /// Removes what uploads, copies and removals left behind when the server was stopped in the middle of them, and says

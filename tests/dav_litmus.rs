@@ -49,6 +49,7 @@ async fn start() -> Server {
             read: true,
             write: true,
         },
+        also: Vec::new(),
         realm: "alice".to_owned(),
         holder: "share-1".to_owned(),
         max_upload: None,

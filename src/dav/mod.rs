@@ -38,6 +38,8 @@ use crate::files::Tree;
 use crate::files::TreePath;
 
 pub use ledger::Ledger;
+pub use live::media_type;
+pub use live::permission_bits;
 pub use rights::Rights;
 
 use place::Place;
@@ -54,6 +56,9 @@ pub struct Mount {
     /// The path of the URL at which it is, as in requests: percent-encoded, with a slash at the beginning and none at the
     /// end.
     pub href: String,
+    /// Other paths, in the same form, at which the same is. Of several that a URL begins with, the longest counts; an
+    /// answer names things by the one that was asked at.
+    pub also: Vec<String>,
     pub rights: Rights,
     /// Names the tree in the [`Ledger`]: the same for all mounts of one tree. Their roots are paths from its top.
     pub realm: String,
@@ -101,8 +106,10 @@ async fn answer(
     now: Timestamp,
 ) -> Outcome<HttpResponse> {
     let root = mount.tree.stat(&mount.root).await?;
-    let place = place::of_path(mount, &root, request.uri().path())?
-        .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "There is no such file."))?;
+    let nothing = || Refusal::new(StatusCode::NOT_FOUND, "There is no such file.");
+    let path = request.uri().path();
+    let mount = &place::as_asked(mount, path)?.ok_or_else(nothing)?;
+    let place = place::of_path(mount, &root, path)?.ok_or_else(nothing)?;
     let call = Call {
         mount,
         ledger,

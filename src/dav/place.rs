@@ -43,6 +43,41 @@ pub(super) fn href_of(mount: &Mount, path: &TreePath, folder: bool) -> String {
     href(mount, &path.below(&mount.root).unwrap_or_default(), folder)
 }
 
+/// The mount with the `href` that a URL's path begins with; none if it begins with none of them.
+///
+/// # Errors
+///
+/// As [`of_path`].
+pub(super) fn as_asked(mount: &Mount, path: &str) -> Outcome<Option<Mount>> {
+    Ok(nearest(mount, path)?.map(|(href, _)| Mount {
+        href: href.to_owned(),
+        also: mount.also.iter().chain([&mount.href]).cloned().collect(),
+        ..mount.clone()
+    }))
+}
+
+/// The longest of the mount's paths that a URL's path begins with, and the rest of that.
+fn nearest<'a>(mount: &'a Mount, path: &str) -> Outcome<Option<(&'a str, TreePath)>> {
+    let asked = TreePath::from_url(path).map_err(unsafe_url)?;
+    let mut nearest: Option<(&str, TreePath)> = None;
+    for href in mount.also.iter().chain([&mount.href]) {
+        let Some(below) = asked.below(&TreePath::from_url(href).map_err(unsafe_url)?) else {
+            continue;
+        };
+        if nearest
+            .as_ref()
+            .is_none_or(|(_, rest)| below.as_str().len() < rest.as_str().len())
+        {
+            nearest = Some((href, below));
+        }
+    }
+    Ok(nearest)
+}
+
+fn unsafe_url(_: Error) -> Refusal {
+    Refusal::bad_request("This URL has a path that is not safe.")
+}
+
 /// Where a URL's path leads; none if not into this mount.
 ///
 /// A mount of a single file (`root` is one) has two places, which are the same: its own URL, with or without a slash at
@@ -52,10 +87,7 @@ pub(super) fn href_of(mount: &Mount, path: &TreePath, folder: bool) -> String {
 ///
 /// 400 for a path that could mean something else to someone else (T-57).
 pub(super) fn of_path(mount: &Mount, root: &Entry, path: &str) -> Outcome<Option<Place>> {
-    let unsafe_url = |_: Error| Refusal::bad_request("This URL has a path that is not safe.");
-    let mount_path = TreePath::from_url(&mount.href).map_err(unsafe_url)?;
-    let asked = TreePath::from_url(path).map_err(unsafe_url)?;
-    let Some(below) = asked.below(&mount_path) else {
+    let Some((_, below)) = nearest(mount, path)? else {
         return Ok(None);
     };
     let spot = match root.is_folder() {

@@ -23,6 +23,7 @@ use super::ledger::DeadProperty;
 use super::ledger::Lock;
 use super::live;
 use super::live::Resource;
+use super::live::Room;
 use super::live::View;
 use super::place;
 use super::refusal::Outcome;
@@ -63,6 +64,7 @@ pub(super) async fn serve(call: &Call<'_>, payload: Payload) -> Outcome<HttpResp
         ledger: call.ledger.clone(),
         now: call.now,
         locks: call.ledger.locks(&call.mount.realm, call.now).await?,
+        room: Room::look(call.mount, asked.by_name()).await?,
         asked,
         href: call.place.href(call.mount, entry.is_folder()),
         folder: call.place.path.clone(),
@@ -101,6 +103,13 @@ impl Asked {
         }
     }
 
+    fn by_name(&self) -> &[Name] {
+        match self {
+            Self::These(names) | Self::All { also: names } => names,
+            Self::Names => &[],
+        }
+    }
+
     /// Whether what clients made up is needed for the answer.
     fn wants_dead(&self) -> bool {
         match self {
@@ -116,6 +125,7 @@ struct Listing {
     ledger: Ledger,
     now: Timestamp,
     locks: Vec<Lock>,
+    room: Room,
     asked: Asked,
     /// That of what was asked for, which comes first.
     href: String,
@@ -195,6 +205,7 @@ impl Listing {
             mount: &self.mount,
             locks: &self.locks,
             now: self.now,
+            room: self.room,
         };
         let (found, missing) = properties(&view, &Resource { path, entry, spot }, &self.asked, &dead);
         out.push_str("<d:response><d:href>");
@@ -214,11 +225,6 @@ impl Listing {
 /// Those that are there, and those that were asked for and aren't.
 fn properties(view: &View<'_>, resource: &Resource<'_>, asked: &Asked, dead: &[DeadProperty]) -> (String, String) {
     let (mut found, mut missing) = (String::new(), String::new());
-    let these = match asked {
-        Asked::These(names) => names.as_slice(),
-        Asked::All { also } => also.as_slice(),
-        Asked::Names => &[],
-    };
     let only_names = matches!(asked, Asked::Names);
     if !matches!(asked, Asked::These(_)) {
         for local in live::ALL {
@@ -234,7 +240,7 @@ fn properties(view: &View<'_>, resource: &Resource<'_>, asked: &Asked, dead: &[D
             write_dead(&mut found, property, only_names);
         }
     }
-    for name in these {
+    for name in asked.by_name() {
         let kept = dead
             .iter()
             .find(|dead| dead.namespace == name.namespace && dead.name == name.local);

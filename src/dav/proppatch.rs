@@ -139,7 +139,7 @@ fn remove_step(name: &Name) -> Step {
 }
 
 /// Seconds since 1970, as Nextcloud sends them, or an HTTP date.
-fn time_of(text: &str) -> Option<Timestamp> {
+pub(super) fn time_of(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Timestamp(i64::from(seconds)));

@@ -10,6 +10,9 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 
+/// Seconds.
+const RETRY_AFTER: u64 = 30;
+
 /// The outcome of a part of a request.
 pub(super) type Outcome<T> = std::result::Result<T, Refusal>;
 
@@ -69,6 +72,9 @@ impl Refusal {
 
     pub(super) fn respond(self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+        }
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
         }
@@ -97,8 +103,9 @@ impl From<Error> for Refusal {
             (_, Kind::Conflict) => StatusCode::CONFLICT,
             (_, Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             (_, Kind::Unsupported) => StatusCode::NOT_IMPLEMENTED,
-            (_, Kind::Busy) => StatusCode::SERVICE_UNAVAILABLE,
-            (_, Kind::Peer | Kind::Operator | Kind::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
+            // Whatever is wrong with this server may be right again later, and says nothing about the share: peers keep it
+            // on 503 and on nothing else for certain.
+            (_, Kind::Busy | Kind::Peer | Kind::Operator | Kind::Internal) => StatusCode::SERVICE_UNAVAILABLE,
         };
         if status.is_server_error() {
             tracing::warn!(reason = error.reason().code(), cause = %error.causes(), "A WebDAV request failed: {error}");

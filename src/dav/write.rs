@@ -14,6 +14,7 @@ use super::Depth;
 use super::conditions;
 use super::cut_short;
 use super::locks::Need;
+use super::proppatch;
 use super::refusal::Outcome;
 use super::refusal::Refusal;
 
@@ -44,7 +45,11 @@ pub(super) async fn put(call: &Call<'_>, mut payload: Payload) -> Outcome<HttpRe
     if !fits(promised.unwrap_or(0)) {
         return Err(Refusal::no_room());
     }
+    let dated = call.header("X-OC-MTIME").and_then(proppatch::time_of);
     let mut upload = call.mount.tree.write(path).await?;
+    if let Some(modified) = dated {
+        upload.date(modified);
+    }
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| cut_short())?;
         if !fits(upload.size() + chunk.len() as u64) {
@@ -62,9 +67,11 @@ pub(super) async fn put(call: &Call<'_>, mut payload: Payload) -> Outcome<HttpRe
     } else {
         StatusCode::CREATED
     };
-    Ok(HttpResponse::build(status)
-        .insert_header((header::ETAG, entry.etag))
-        .finish())
+    let mut response = HttpResponse::build(status);
+    if dated.is_some() {
+        response.insert_header(("X-OC-MTime", "accepted"));
+    }
+    Ok(response.insert_header((header::ETAG, entry.etag)).finish())
 }
 
 pub(super) async fn make_folder(call: &Call<'_>, mut payload: Payload) -> Outcome<HttpResponse> {

@@ -7,9 +7,11 @@ use std::io::Read;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::AtFlags;
@@ -28,7 +30,9 @@ use crate::error::Result;
 
 use super::Entry;
 use super::EntryKind;
+use super::Tree;
 use super::TreePath;
+use super::path::DEEPEST;
 use super::path::HIDDEN;
 
 /// Without following a link, and without waiting for whoever else has a pipe open.
@@ -85,6 +89,57 @@ pub(super) fn touch(file: &File, modified: Timestamp) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
+/// Tells `folder` and every folder above it, up to `top`, that something in it has changed: peers that keep what they
+/// have listed look at the etag of the shared folder alone, however deep the change was (ownCloud 10, Nextcloud).
+///
+/// Called when the change is to be seen, and before it is synced: who reads a new etag must find the change, and file
+/// systems with a journal write both with one sync. The change is done, so a failure here is not the caller's.
+pub(super) fn ripple(top: &OwnedFd, folder: &OwnedFd) {
+    let marked = way_up(top, folder).and_then(|way| {
+        let now = unique_now();
+        way.into_iter()
+            .try_for_each(|folder| Ok(File::from(folder).set_modified(now)?))
+    });
+    if let Err(error) = marked {
+        tracing::warn!(
+            causes = error.causes(),
+            "Folders could not be marked as changed: {error}"
+        );
+    }
+}
+
+/// A folder and those above it up to `top`; none if it is not within. By the handles and not by the path: it may have
+/// been moved since it was opened.
+fn way_up(top: &OwnedFd, folder: &OwnedFd) -> Result<Vec<OwnedFd>> {
+    let id = |folder: &OwnedFd| rustix::fs::fstat(folder).map(|stat| (stat.st_dev, stat.st_ino));
+    let end = id(top).map_err(failed)?;
+    let mut way = Vec::new();
+    let mut next = reopen(folder)?;
+    while way.len() <= DEEPEST {
+        let found = id(&next).map_err(failed)? == end;
+        let above = rustix::fs::openat(&next, "..", OPEN_FOLDER, Mode::empty());
+        way.push(next);
+        if found {
+            return Ok(way);
+        }
+        next = above.map_err(failed)?;
+    }
+    Ok(Vec::new())
+}
+
+/// The time, and never the same twice: the kernel's own stamps are some milliseconds apart, and two changes in between
+/// would be one to whoever compares etags.
+fn unique_now() -> SystemTime {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    let next = |last: u64| now.max(last.saturating_add(1));
+    let last = LAST
+        .try_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)))
+        .unwrap_or_default();
+    UNIX_EPOCH + Duration::from_nanos(next(last))
+}
+
 pub(super) fn free(folder: &OwnedFd) -> Result<u64> {
     let disk = rustix::fs::fstatvfs(folder).map_err(failed)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -137,7 +192,8 @@ fn entry_of(name: &str, stat: &Stat) -> Option<Entry> {
         kind,
         size: if kind == EntryKind::File { bytes } else { 0 },
         modified: Timestamp(stat.st_mtime),
-        etag: format!("\"{:x}-{nanoseconds:x}-{bytes:x}\"", stat.st_ino),
+        // At most 33 characters: Nextcloud takes one of more than 40 for another each time it looks.
+        etag: format!("\"{:x}-{nanoseconds:x}\"", stat.st_ino ^ bytes.rotate_left(32)),
     })
 }
 
@@ -181,13 +237,13 @@ pub(super) fn usage(folder: &OwnedFd) -> Result<u64> {
 /// Makes `to` stand for what `from` stands for, in one step, if `admit` agrees to what is there. Says whether something
 /// was replaced. Both folders are on disk when it returns.
 pub(super) fn settle(
-    order: &Mutex<()>,
+    tree: &Tree,
     from: (&OwnedFd, &str),
     to: (&OwnedFd, &str),
     admit: impl Fn(Option<&Entry>) -> Result<()>,
 ) -> Result<bool> {
     let (replaced, aside) = {
-        let _order = order.lock().unwrap_or_else(PoisonError::into_inner);
+        let _order = tree.order.lock().unwrap_or_else(PoisonError::into_inner);
         let coming = entry(from.0, from.1)?;
         let there = found(to.0, to.1)?;
         admit(there.as_ref())?;
@@ -199,8 +255,13 @@ pub(super) fn settle(
             }
         }
     };
+    ripple(&tree.top, to.0);
+    let apart = !std::ptr::eq(from.0, to.0);
+    if apart {
+        ripple(&tree.top, from.0);
+    }
     sync(to.0)?;
-    if !std::ptr::eq(from.0, to.0) {
+    if apart {
         sync(from.0)?;
     }
     drop(aside);
@@ -239,13 +300,14 @@ fn rename(from: (&OwnedFd, &str), to: (&OwnedFd, &str)) -> Result<()> {
     rustix::fs::renameat(from.0, from.1, to.0, to.1).map_err(failed)
 }
 
-pub(super) fn remove(order: &Mutex<()>, folder: &OwnedFd, name: &str) -> Result<()> {
+pub(super) fn remove(tree: &Tree, folder: &OwnedFd, name: &str) -> Result<()> {
     let aside = Hidden::new(folder.try_clone()?)?;
     {
-        let _order = order.lock().unwrap_or_else(PoisonError::into_inner);
+        let _order = tree.order.lock().unwrap_or_else(PoisonError::into_inner);
         entry(folder, name)?;
         rename((folder, name), (folder, aside.name()))?;
     }
+    ripple(&tree.top, folder);
     sync(folder)
 }
 
@@ -326,13 +388,8 @@ impl Hidden {
     }
 
     /// Gives what is hidden here its name, as [`settle`].
-    pub(super) fn settle(
-        self,
-        order: &Mutex<()>,
-        name: &str,
-        admit: impl Fn(Option<&Entry>) -> Result<()>,
-    ) -> Result<bool> {
-        settle(order, (&self.folder, &self.name), (&self.folder, name), admit)
+    pub(super) fn settle(self, tree: &Tree, name: &str, admit: impl Fn(Option<&Entry>) -> Result<()>) -> Result<bool> {
+        settle(tree, (&self.folder, &self.name), (&self.folder, name), admit)
     }
 }
 

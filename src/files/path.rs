@@ -20,7 +20,7 @@ const LONGEST_NAME: usize = 255;
 /// What Linux takes as one path, in bytes.
 const LONGEST_PATH: usize = 4096;
 /// Each step is an open of its own, so the number of steps is bounded too.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// Everything but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+const START: Timestamp = Timestamp(1_790_000_000);
+
 async fn tree() -> (TempDir, Tree) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let tree = Tree::create(&folder.path().join("tree")).await.expect("a tree");
@@ -338,6 +340,70 @@ async fn the_time_of_a_file_can_be_set_and_changes_its_etag() {
     let after = tree.stat(&path("f")).await.expect("an entry");
     assert_eq!(after.modified, Timestamp(1_000_000_000));
     assert_ne!(after.etag, before.etag);
+}
+
+#[tokio::test]
+async fn every_folder_above_a_change_says_that_something_changed_and_none_beside_it() {
+    let (_folder, tree) = tree().await;
+    for made in ["a/b/c", "beside/x"] {
+        tree.make_folders(&path(made)).await.expect("folders");
+    }
+    put(&tree, "beside/f", "1", Replace::Never).await.expect("a file");
+    let etags = async || {
+        let mut etags = Vec::new();
+        for folder in ["", "a", "a/b", "a/b/c", "beside", "beside/x"] {
+            etags.push(tree.stat(&path(folder)).await.expect("a folder").etag);
+        }
+        etags
+    };
+    // Faster than the kernel's own stamps, and each time another.
+    let mut before = etags().await;
+    for step in 0..60 {
+        match step % 6 {
+            0 => drop(put(&tree, "a/b/c/f", "1", Replace::Always).await.expect("a file")),
+            1 => drop(put(&tree, "a/b/c/f", "2", Replace::Always).await.expect("a file")),
+            2 => tree.touch(&path("a/b/c/f"), START).await.expect("set"),
+            3 => drop(
+                tree.rename(&path("a/b/c/f"), &path("a/b/c/g"), true)
+                    .await
+                    .expect("moved"),
+            ),
+            4 => drop(
+                tree.copy(&path("a/b/c/g"), &path("a/b/c/h"), true, true)
+                    .await
+                    .expect("copied"),
+            ),
+            _ => tree.remove(&path("a/b/c/h")).await.expect("removed"),
+        }
+        let after = etags().await;
+        for (number, (before, after)) in before.iter().zip(&after).enumerate() {
+            assert_eq!(before != after, number < 4, "step {step}, folder {number}");
+        }
+        before = after;
+    }
+    // From one side to the other: both sides.
+    tree.rename(&path("a/b/c/g"), &path("beside/x/g"), false)
+        .await
+        .expect("moved");
+    let after = etags().await;
+    assert!(before.iter().zip(&after).all(|(before, after)| before != after));
+}
+
+#[tokio::test]
+async fn a_file_that_arrives_in_a_folder_that_was_moved_meanwhile_is_noticed_where_it_is() {
+    let (_folder, tree) = tree().await;
+    for made in ["old/in", "new"] {
+        tree.make_folders(&path(made)).await.expect("folders");
+    }
+    let upload = tree.write(&path("old/in/f")).await.expect("an upload");
+    tree.rename(&path("old/in"), &path("new/in"), false)
+        .await
+        .expect("moved");
+    let etag = async |at: &str| tree.stat(&path(at)).await.expect("a folder").etag;
+    let before = (etag("old").await, etag("new").await, etag("").await);
+    upload.finish(Replace::Never).await.expect("a file");
+    let after = (etag("old").await, etag("new").await, etag("").await);
+    assert!(before.0 == after.0 && before.1 != after.1 && before.2 != after.2);
 }
 
 #[tokio::test]

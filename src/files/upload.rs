@@ -2,13 +2,12 @@
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::client::ByteStream;
+use crate::clock::Timestamp;
 use crate::config::Size;
 use crate::error::Error;
 use crate::error::Reason;
@@ -24,7 +23,7 @@ use super::disk;
 /// How many bytes are collected before a thread is asked to write them.
 const BATCH: usize = 256 * 1024;
 /// How many bytes of a disk uploads leave free.
-const RESERVE: u64 = 64 << 20;
+pub(super) const RESERVE: u64 = 64 << 20;
 
 /// New content for a file, begun by [`Tree::write`](super::Tree::write). Dropped unfinished, it leaves nothing behind and
 /// the old file as it was (T-67).
@@ -33,9 +32,10 @@ pub struct Upload {
     /// None after an error: what is half written must not be finished.
     open: Option<Open>,
     name: String,
-    order: Arc<Mutex<()>>,
+    tree: Tree,
     batch: Vec<u8>,
     size: u64,
+    modified: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -45,15 +45,16 @@ struct Open {
 }
 
 impl Upload {
-    pub(super) fn begin(folder: OwnedFd, name: &str, order: Arc<Mutex<()>>) -> Result<Self> {
+    pub(super) fn begin(folder: OwnedFd, name: &str, tree: Tree) -> Result<Self> {
         let hidden = disk::Hidden::new(folder)?;
         let file = disk::create_file(hidden.folder(), hidden.name())?;
         Ok(Self {
             open: Some(Open { file, hidden }),
             name: name.to_owned(),
-            order,
+            tree,
             batch: Vec::new(),
             size: 0,
+            modified: None,
         })
     }
 
@@ -72,6 +73,11 @@ impl Upload {
         }
     }
 
+    /// Sets when the file is to have been modified last, in place of now.
+    pub fn date(&mut self, modified: Timestamp) {
+        self.modified = Some(modified);
+    }
+
     /// How many bytes there are so far.
     pub fn size(&self) -> u64 {
         self.size
@@ -86,9 +92,12 @@ impl Upload {
         self.pass_on().await?;
         let open = self.open.take().ok_or_else(over)?;
         blocking(move || {
-            open.file.sync_all()?;
+            match self.modified {
+                Some(modified) => disk::touch(&open.file, modified)?,
+                None => open.file.sync_all()?,
+            }
             let entry = disk::entry_of_file(&open.file, &self.name)?;
-            open.hidden.settle(&self.order, &self.name, |there| match there {
+            open.hidden.settle(&self.tree, &self.name, |there| match there {
                 Some(there) if there.is_folder() => Err(disk::already_exists()),
                 _ => replace.admit(there),
             })?;

@@ -12,6 +12,9 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 
+/// When to try again where nobody knows better.
+pub const RETRY_AFTER: Duration = Duration::from_secs(30);
+
 /// The status for a kind of refusal.
 pub fn status(error: &Error) -> StatusCode {
     match error.kind() {
@@ -82,7 +85,7 @@ impl ResponseError for Refusal {
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if error.kind() == Kind::Busy {
-            let wait = error.wait().unwrap_or(Duration::from_secs(30));
+            let wait = error.wait().unwrap_or(RETRY_AFTER);
             response.insert_header((header::RETRY_AFTER, wait.as_secs().to_string()));
         }
         response.json(body)

@@ -5,6 +5,8 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::Data;
 use bytes::Bytes;
+use serde_json::Value;
+use serde_json::json;
 use url::Url;
 
 use crate::config::Config;
@@ -12,25 +14,44 @@ use crate::config::Mode;
 use crate::error::Error;
 use crate::error::Result;
 use crate::http;
+use crate::http::answer::Refusal;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Criterion;
 use crate::ocm::discovery::Discovery;
 use crate::ocm::discovery::Offer;
+use crate::shares::LEGACY_WEBDAV_PATH;
 use crate::shares::WEBDAV_PATH;
 use crate::site::Site;
 
-/// The discovery document as it is sent: nothing in it changes while the server runs.
+/// The discovery documents as they are sent: nothing in them changes while the server runs.
 pub struct Published {
     document: Bytes,
+    legacy: Value,
 }
 
 impl Published {
     pub fn of(site: &Site) -> Result<Self> {
-        let document = Discovery::ours(&offer(&site.config)?);
+        let offer = offer(&site.config)?;
+        let legacy = Offer {
+            webdav_root: LEGACY_WEBDAV_PATH.to_owned(),
+            ..offer.clone()
+        };
         Ok(Self {
-            document: Bytes::from(document.to_string()),
+            document: Bytes::from(Discovery::ours(&offer).to_string()),
+            legacy: legacy.legacy_document(),
         })
     }
+}
+
+/// `GET /ocm-provider` and `/ocm-provider/`: the document for servers that know only the first version of the protocol,
+/// with the key that they read (INC-34). It is whole from the first answer, for it is kept for a day.
+pub async fn legacy_document(site: Data<Site>, published: Data<Published>) -> Result<HttpResponse, Refusal> {
+    let mut document = published.legacy.clone();
+    if site.config.federation.draft_cavage {
+        let key = site.keys.rsa().await?.public();
+        document["publicKey"] = json!({ "keyId": key.key_id(), "publicKeyPem": key.pem() });
+    }
+    Ok(public("application/json", Bytes::from(document.to_string())))
 }
 
 /// `GET /.well-known/ocm` (_OCM API Discovery_).

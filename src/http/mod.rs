@@ -3,7 +3,9 @@
 pub mod answer;
 mod dav;
 pub mod discovery;
+mod legacy;
 mod ocm;
+mod share_info;
 pub mod signed;
 
 use actix_web::Error;
@@ -48,7 +50,17 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(post("/ocm/request-share", ocm::request_share))
         .service(post("/ocm/notifications", ocm::notifications))
         .service(post(TOKEN_END_POINT, ocm::token))
-        .route("/dav/ocm/{id}{below:(/.*)?}", web::route().to(dav::share))
+        .route("/dav/ocm{below:(/.*)?}", web::route().to(dav::share))
+        .route("/public.php/webdav{below:(/.*)?}", web::route().to(dav::share))
+        .service(get("/status.php", legacy::status))
+        .service(post("/index.php/apps/files_sharing/shareinfo", legacy::share_info))
+        .service(get("/ocm-provider{slash:/?}", discovery::legacy_document))
+        .service(get("/ocs-provider{slash:/?}", legacy::ocs_provider))
+        .route(
+            "/ocs/v{version:[12]}.php/cloud/shares/{id}/{verb}",
+            web::post().to(legacy::ocs_told),
+        )
+        .route("/ocs/v{version:[12]}.php{path:(/.*)?}", web::route().to(legacy::ocs))
         .route("/livez", web::get().to(alive))
         .route("/readyz", web::get().to(ready));
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::access_token;
@@ -23,6 +24,16 @@ pub enum Credential {
     Bearer(Secret),
     /// `Authorization: Basic` with the secret as user name (ACC-5).
     Basic(Secret),
+}
+
+/// A share that is neither ended nor closed, and whether what opened it may read it (ACC-4).
+pub(super) struct Live {
+    pub(super) share: SentShare,
+    pub(super) readable: bool,
+}
+
+pub(super) fn nothing_opened() -> Error {
+    Error::new(Reason::SecretWrong, "This does not open the share.")
 }
 
 impl Shares {
@@ -59,30 +70,65 @@ impl Shares {
     }
 
     /// The share that a WebDAV request may open, checked against its live state each time, so that stopping a share
-    /// closes it at once. `named` is the `providerId` in the path, where there is one.
+    /// closes it at once. The credential alone says which one it is: deployed servers name no share in the path.
     ///
     /// # Errors
     ///
-    /// [`Reason::SecretWrong`], whatever the reason: a token of another share, an ended share, a raw secret where tokens
-    /// are required (T-45), a server that is denied now.
-    pub async fn open(&self, credential: &Credential, named: &str, now: Timestamp) -> Result<SentShare> {
-        let wrong = || Error::new(Reason::SecretWrong, "This does not open the share.");
-        let share = match credential {
-            Credential::Bearer(token) if token.expose().contains('.') => self.by_token(token, now).await?,
-            Credential::Bearer(secret) | Credential::Basic(secret) => self
-                .store
-                .read(async |txn| sent::by_secret(txn, secret).await)
-                .await?
-                .filter(|share| !share.strict),
+    /// [`Reason::SecretWrong`], whatever the reason: nothing of that secret or token, an ended share, a raw secret where
+    /// tokens are required (T-45), a server that is denied now. Peers delete what they are told this of, so trouble of
+    /// our own is never it.
+    pub async fn open(&self, credential: &Credential, now: Timestamp) -> Result<SentShare> {
+        let found = match credential {
+            Credential::Bearer(text) => self.live(text, now).await?,
+            Credential::Basic(secret) => self.live_by_secret(secret, now).await?,
         };
-        let share = share
-            .filter(|share| share.open(now) && share.id == named)
-            .ok_or_else(wrong)?;
-        self.peers
-            .permit(&share.share_with.provider, Purpose::Federate)
-            .await
-            .map_err(|_| wrong())?;
-        Ok(share)
+        match found {
+            Some(live) if live.readable => Ok(live.share),
+            _ => Err(nothing_opened()),
+        }
+    }
+
+    /// The share behind a secret or token, while it lasts and its server is dealt with.
+    pub(super) async fn live(&self, secret_or_token: &Secret, now: Timestamp) -> Result<Option<Live>> {
+        if !secret_or_token.expose().contains('.') {
+            return self.live_by_secret(secret_or_token, now).await;
+        }
+        let share = self.by_token(secret_or_token, now).await?;
+        self.still_live(share, true, now).await
+    }
+
+    async fn live_by_secret(&self, secret: &Secret, now: Timestamp) -> Result<Option<Live>> {
+        let share = self.store.read(async |txn| sent::by_secret(txn, secret).await).await?;
+        let readable = share.as_ref().is_some_and(|share| !share.strict);
+        self.still_live(share, readable, now).await
+    }
+
+    async fn still_live(&self, share: Option<SentShare>, readable: bool, now: Timestamp) -> Result<Option<Live>> {
+        let Some(share) = share.filter(|share| share.open(now)) else {
+            return self.sure_of_nothing().map(|()| None);
+        };
+        match self.peers.permit(&share.share_with.provider, Purpose::Federate).await {
+            Ok(_) => Ok(Some(Live { share, readable })),
+            Err(error) if error.kind() == Kind::Forbidden || error.reason() == Reason::OwnServer => {
+                self.sure_of_nothing().map(|()| None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Passes if what was not found is not there: a store that has stopped may have lost sight of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::StoreStopped`].
+    pub(super) fn sure_of_nothing(&self) -> Result<()> {
+        if self.store.healthy() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Reason::StoreStopped,
+            "This server can't look that up just now.",
+        ))
     }
 
     async fn by_token(&self, token: &Secret, now: Timestamp) -> Result<Option<SentShare>> {

@@ -2,12 +2,11 @@
 
 pub mod access;
 pub mod announce;
+pub mod legacy;
 pub mod received;
 pub mod sent;
 
 use std::sync::Arc;
-
-use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -17,14 +16,12 @@ use crate::error::Result;
 use crate::files::Homes;
 use crate::keys::Keys;
 use crate::ocm::address::Provider;
-use crate::ocm::dialect::Notifications;
 use crate::ocm::notification::NotificationType;
 use crate::ocm::notification::OcmNotification;
 use crate::ocm::share::ProviderId;
 use crate::outbox::Cargo;
 use crate::outbox::Delivery;
 use crate::outbox::Outbox;
-use crate::peers::Peer;
 use crate::peers::Peers;
 use crate::secret::Secret;
 use crate::store::Store;
@@ -37,6 +34,9 @@ pub use self::sent::SentShare;
 /// The path below which shares are served; peers learn it from discovery.
 pub const WEBDAV_PATH: &str = "/dav/ocm/";
 
+/// The same again where Nextcloud and ownCloud look when they could not ask.
+pub const LEGACY_WEBDAV_PATH: &str = "/public.php/webdav/";
+
 /// The shares of this server.
 #[derive(Clone)]
 pub struct Shares {
@@ -46,6 +46,7 @@ pub struct Shares {
     homes: Homes,
     keys: Arc<Keys>,
     config: Arc<Config>,
+    guesses: legacy::Guesses,
 }
 
 impl Shares {
@@ -57,6 +58,7 @@ impl Shares {
             homes,
             keys,
             config,
+            guesses: legacy::Guesses::default(),
         }
     }
 
@@ -87,51 +89,6 @@ impl Shares {
                             .in_field("notificationType"),
                     ),
                 }
-            })
-            .await
-    }
-}
-
-impl Shares {
-    /// A notification about a share, with what this peer must find in it.
-    pub async fn notification(&self, delivery: &Delivery, peer: &Peer) -> Result<Secret> {
-        let body = delivery.body.clone().unwrap_or_else(|| Secret::new(""));
-        if peer.dialect.notifications == Notifications::Plain {
-            return Ok(body);
-        }
-        let about = self
-            .store
-            .read(async |txn| {
-                let sent = txn.get::<SentShare>([&delivery.share]).await?;
-                let received = txn.get::<ReceivedShare>([&delivery.share]).await?;
-                let sent = sent.map(|share| (share.secret, share.share_with.identifier));
-                Ok(sent.or(received.map(|share| (share.offer.shared_secret, share.user))))
-            })
-            .await?;
-        let Some((secret, grantee)) = about else {
-            return Ok(body);
-        };
-        let message = serde_json::from_str(body.expose()).map_err(Error::internal)?;
-        let message = peer.dialect.notification(message, &secret, &grantee);
-        Ok(Secret::new(message.to_string()))
-    }
-
-    /// The other party of the share that a notification is about, where the message holds that share's secret: the only
-    /// proof that a server can give which signs nothing (INC-19).
-    pub async fn claimed(&self, notification: &OcmNotification) -> Result<Option<Provider>> {
-        let secret = notification.notification.as_ref().map(|inner| &inner["sharedSecret"]);
-        let Some(secret) = secret.and_then(Value::as_str).filter(|secret| !secret.is_empty()) else {
-            return Ok(None);
-        };
-        let (secret, id) = (Secret::new(secret), notification.provider_id.as_str());
-        self.store
-            .read(async |txn| {
-                if let Some(share) = sent::by_secret(txn, &secret).await?.filter(|share| share.id == id) {
-                    return Ok(Some(share.share_with.provider));
-                }
-                let received = received::by_secret(txn, &secret).await?;
-                let named = received.into_iter().find(|share| share.provider_id == id);
-                Ok(named.map(|share| share.sender.provider))
             })
             .await
     }

@@ -298,10 +298,20 @@ pub(super) async fn shared_by(txn: &mut Txn, sender: &Provider, provider_id: &st
         .await
 }
 
-/// The shares that came with this secret; a sender may use one for several.
-pub(super) async fn by_secret(txn: &mut Txn, secret: &Secret) -> Result<Vec<ReceivedShare>> {
-    let hash = [hash_of(secret.expose())];
-    Ok(txn.find::<ReceivedShare>("secret", hash, &Page::first(50)).await?.items)
+/// The share with this `providerId` that its sender made this secret for.
+pub(super) async fn by_secret(txn: &mut Txn, provider_id: &str, secret: &Secret) -> Result<Option<ReceivedShare>> {
+    if secret.is_empty() {
+        return Ok(None);
+    }
+    // Another server may have sent the same secret on purpose; then it is a secret no more, and names nothing.
+    let mut found = txn
+        .find::<ReceivedShare>("secret", [hash_of(secret.expose())], &Page::first(2))
+        .await?
+        .items;
+    Ok(match (found.pop(), found.pop()) {
+        (Some(share), None) if share.provider_id == provider_id => Some(share),
+        _ => None,
+    })
 }
 
 /// The other side took it back; whatever the user had decided, there is nothing to open any more.

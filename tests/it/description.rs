@@ -8,7 +8,19 @@ use crate::harness::everything;
 use crate::harness::http;
 
 /// What is not for programs of other servers, or is described by the standard for WebDAV.
-const NOT_DESCRIBED: [&str; 3] = ["/dav/ocm/{id}{below:(/.*)?}", "/livez", "/readyz"];
+const NOT_DESCRIBED: [&str; 10] = [
+    "/dav/ocm{below:(/.*)?}",
+    "/livez",
+    "/readyz",
+    // What only deployed servers ask for, in the words of an older interface.
+    "/public.php/webdav{below:(/.*)?}",
+    "/status.php",
+    "/index.php/apps/files_sharing/shareinfo",
+    "/ocm-provider{slash:/?}",
+    "/ocs-provider{slash:/?}",
+    "/ocs/v{version:[12]}.php/cloud/shares/{id}/{verb}",
+    "/ocs/v{version:[12]}.php{path:(/.*)?}",
+];
 
 fn description() -> Value {
     serde_json::from_str(include_str!("../../src/http/openapi.json")).unwrap()

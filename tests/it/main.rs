@@ -10,6 +10,7 @@ mod directories;
 mod discovery;
 mod invite_flow;
 mod key_rotation;
+mod legacy_access;
 mod lookups;
 mod notifications;
 mod outbound;

@@ -303,3 +303,19 @@ async fn a_lock_where_nothing_is_makes_an_empty_file() {
     let both = lock_info("exclusive/><d:shared");
     assert_eq!(bench.send("LOCK", "/dav/1/a.txt", &[], &both).await.status, 400);
 }
+
+#[actix_web::test]
+async fn the_empty_token_of_a_client_without_a_lock_is_no_token() {
+    let bench = Bench::new().await;
+    let empty = [("Lock-Token", "<>")];
+    assert_eq!(bench.send("PUT", "/dav/1/a.txt", &empty, "new").await.status, 204);
+    assert_eq!(bench.send("UNLOCK", "/dav/1/a.txt", &empty, "").await.status, 204);
+    let info = "<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>";
+    assert_eq!(bench.send("LOCK", "/dav/1/a.txt", &empty, info).await.status, 200);
+    assert_eq!(
+        bench.send("UNLOCK", "/dav/1/a.txt", &empty, "").await.status,
+        400,
+        "it opens nothing"
+    );
+    assert_eq!(bench.send("PUT", "/dav/1/a.txt", &empty, "newer").await.status, 423);
+}

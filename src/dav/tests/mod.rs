@@ -74,6 +74,7 @@ impl Bench {
             root: TreePath::parse("share").expect("a good path"),
             href: "/dav/1".to_owned(),
             rights: BOTH,
+            also: Vec::new(),
             realm: "alice".to_owned(),
             holder: "share-1".to_owned(),
             max_upload: None,

@@ -34,40 +34,78 @@ async fn a_listing_begins_with_the_folder_and_has_what_deployed_clients_read() {
     let file = between(&listed.body, "<d:href>/dav/1/a.txt</d:href>", "</d:response>").expect("the file");
     let (found, missing) = file.split_once("HTTP/1.1 200 OK").expect("what is there");
     assert!(found.contains("<d:resourcetype/>") && found.contains("<d:getcontentlength>10</d:getcontentlength>"));
-    assert!(found.contains("<d:getcontenttype>text/plain; charset=utf-8<"));
+    assert!(found.contains("<d:getcontenttype>text/plain<"));
     assert!(found.contains("<x:permissions xmlns:x=\"http://owncloud.org/ns\">GDNVW</x:permissions>"));
     let head = bench.send("HEAD", "/dav/1/a.txt", &[], "").await;
     assert!(found.contains(&format!("<d:getlastmodified>{}<", head.header("last-modified"))));
     assert!(found.contains(&format!("<d:getetag>{}<", head.header("etag").replace('"', "&quot;"))));
-    assert!(
-        missing.contains("share-permissions") && missing.contains("<d:quota-available-bytes/>"),
-        "{missing}"
-    );
+    assert!(found.contains("<x:share-permissions xmlns:x=\"http://open-collaboration-services.org/ns\">11<"));
+    assert!(missing.contains("<d:quota-available-bytes/>"), "{missing}");
     assert!(missing.contains("HTTP/1.1 404 Not Found"));
     let folder = between(&listed.body, "<d:href>/dav/1/sub/</d:href>", "</d:response>").expect("the folder");
     assert!(folder.contains("<d:resourcetype><d:collection/></d:resourcetype>") && folder.contains(">GDNVCK<"));
+    assert!(folder.contains("<d:quota-available-bytes>"), "{folder}");
     assert!(folder.contains("<d:getcontentlength/>") && !folder.contains("<d:getcontentlength>"));
 }
 
 #[actix_web::test]
-async fn permissions_fit_the_rights_and_the_shared_folder_itself_stays() {
+async fn permissions_fit_the_rights_in_all_three_spellings_and_the_shared_folder_itself_stays() {
     let mut bench = Bench::new().await;
-    let ask = "<propfind xmlns='DAV:'><prop><permissions xmlns='http://owncloud.org/ns'/></prop></propfind>";
+    let ask = "<propfind xmlns='DAV:'><prop><o:permissions xmlns:o='http://owncloud.org/ns'/>\
+        <share-permissions xmlns='http://open-collaboration-services.org/ns'/>\
+        <share-permissions xmlns='http://open-cloud-mesh.org/ns'/></prop></propfind>";
+    let spelled = |answer: &Answer| {
+        ["owncloud.org", "open-collaboration-services.org", "open-cloud-mesh.org"].map(|of| {
+            let from = format!("{of}/ns\">");
+            between(&answer.body, &from, "<")
+                .expect("permissions")
+                .replace("&quot;", "'")
+        })
+    };
+    let (one, two) = ("['read']", "['read','write']");
     for (rights, path, expected) in [
-        (BOTH, "/dav/1", "GCK"),
-        (BOTH, "/dav/1/sub", "GDNVCK"),
-        (BOTH, "/dav/1/a.txt", "GDNVW"),
-        (READ, "/dav/1", "G"),
-        (READ, "/dav/1/a.txt", "G"),
+        (BOTH, "/dav/1", ["GCK", "7", two]),
+        (BOTH, "/dav/1/sub", ["GDNVCK", "15", two]),
+        (BOTH, "/dav/1/a.txt", ["GDNVW", "11", two]),
+        (READ, "/dav/1", ["G", "1", one]),
+        (READ, "/dav/1/sub", ["G", "1", one]),
+        (READ, "/dav/1/a.txt", ["G", "1", one]),
     ] {
         bench.mount.rights = rights;
         let answer = find(&bench, path, "0", ask).await;
-        let letters = between(&answer.body, "owncloud.org/ns\">", "<").expect("permissions");
-        assert_eq!(letters, expected, "{rights:?} {path}");
+        assert_eq!(spelled(&answer), expected, "{rights:?} {path}");
     }
     let file = bench.as_seen_by("share-2", "share/a.txt", BOTH);
     let answer = bench.send_to(&file, "PROPFIND", "/dav/1/a.txt", &[], ask).await;
-    assert_eq!(between(&answer.body, "owncloud.org/ns\">", "<"), Some("GW"));
+    assert_eq!(spelled(&answer), ["GW", "3", two]);
+    // They are ours to say.
+    bench.mount.rights = BOTH;
+    let set = "<propertyupdate xmlns='DAV:'><set><prop>\
+        <share-permissions xmlns='http://open-cloud-mesh.org/ns'>[]</share-permissions></prop></set></propertyupdate>";
+    let answer = bench.send("PROPPATCH", "/dav/1/a.txt", &[], set).await;
+    assert!(answer.body.contains("403 Forbidden"), "{}", answer.body);
+}
+
+#[actix_web::test]
+async fn room_is_said_of_folders_and_only_when_it_is_asked_for() {
+    let bench = Bench::new().await;
+    let ask = "<propfind xmlns='DAV:'><prop><quota-available-bytes/><quota-used-bytes/></prop></propfind>";
+    let answer = find(&bench, "/dav/1", "0", ask).await;
+    // "0123456789" and "below"; what is beside the share is not counted.
+    assert_eq!(between(&answer.body, "<d:quota-used-bytes>", "<"), Some("15"));
+    let free: u64 = between(&answer.body, "<d:quota-available-bytes>", "<")
+        .and_then(|bytes| bytes.parse().ok())
+        .expect("a number");
+    assert!(
+        free < bench.mount.tree.free().await.expect("a disk"),
+        "some is kept for the store"
+    );
+    assert!(!find(&bench, "/dav/1", "0", "").await.body.contains("quota"));
+    let of_file = find(&bench, "/dav/1/a.txt", "0", ask).await.body;
+    assert!(
+        of_file.contains("<d:quota-used-bytes/>") && of_file.contains("404 Not Found"),
+        "{of_file}"
+    );
 }
 
 #[actix_web::test]

@@ -208,3 +208,76 @@ async fn a_share_whose_file_is_gone_is_not_found() {
     }
     assert_eq!(bench.on_disk("share/gone.txt"), None);
 }
+
+#[actix_web::test]
+async fn one_share_at_several_paths_is_the_same_and_is_named_as_it_was_asked_for() {
+    let mut bench = Bench::new().await;
+    bench.mount.also = vec!["/dav".to_owned(), "/old".to_owned(), "/old/1".to_owned()];
+    for (path, root) in [
+        ("/dav/1/", "/dav/1/"),
+        ("/dav/1", "/dav/1/"),
+        ("/dav/", "/dav/"),
+        ("/dav", "/dav/"),
+        ("/old", "/old/"),
+        ("//old/./1//", "/old/1/"),
+    ] {
+        let listed = bench.send("PROPFIND", path, &[("Depth", "1")], "").await;
+        let hrefs: Vec<_> = listed
+            .body
+            .split("<d:href>")
+            .skip(1)
+            .filter_map(|rest| rest.split('<').next())
+            .collect();
+        let expected = ["", "a.txt", "sub/"].map(|name| format!("{root}{name}"));
+        assert_eq!(hrefs, expected, "{path}");
+        let got = bench.send("GET", &format!("{path}/sub/b.txt"), &[], "").await;
+        assert_eq!((got.status, got.body.as_str()), (200, "below"), "{path}");
+    }
+    // From one to another; a folder with the name of a path is behind it.
+    let to = [("Destination", "https://cloud.example/old/b.txt")];
+    assert_eq!(bench.send("COPY", "/dav/1/sub/b.txt", &to, "").await.status, 201);
+    assert_eq!(bench.on_disk("share/b.txt").as_deref(), Some("below"));
+    assert_eq!(bench.send("MKCOL", "/old/1/1", &[], "").await.status, 201);
+    assert!(bench.folder.path().join("share/1").is_dir());
+    for (path, status) in [
+        ("/", 404),
+        ("/ol", 404),
+        ("/older/a.txt", 404),
+        ("/old/../old/a.txt", 400),
+        ("/dav/2", 404),
+    ] {
+        assert_eq!(bench.send("GET", path, &[], "").await.status, status, "{path}");
+    }
+    let out = [("Destination", "https://cloud.example/older/c.txt")];
+    assert_eq!(bench.send("COPY", "/dav/1/sub/b.txt", &out, "").await.status, 502);
+}
+
+#[actix_web::test]
+async fn inc_15_a_shared_file_is_at_every_path_that_could_be_meant() {
+    let mut bench = Bench::new().await;
+    bench.mount.root = TreePath::parse("share/a.txt").expect("a good path");
+    bench.mount.also = vec!["/dav".to_owned()];
+    for path in [
+        "/dav/1",
+        "/dav/1/",
+        "/dav/1/a.txt",
+        "/dav",
+        "/dav/",
+        "/dav/a.txt",
+        "/dav//./a.txt",
+    ] {
+        let got = bench.send("GET", path, &[], "").await;
+        assert_eq!((got.status, got.body.as_str()), (200, "0123456789"), "{path}");
+        let found = bench.send("PROPFIND", path, &[("Depth", "1")], "").await;
+        assert_eq!(
+            (found.status, found.body.matches("<d:response>").count()),
+            (207, 1),
+            "{path}"
+        );
+        assert_eq!(bench.send("PUT", path, &[], "0123456789").await.status, 204, "{path}");
+    }
+    for path in ["/dav/b.txt", "/dav/1/1", "/dav/1/a.txt/a.txt", "/dav/sub/b.txt"] {
+        assert_eq!(bench.send("GET", path, &[], "").await.status, 404, "{path}");
+        assert_eq!(bench.send("PUT", path, &[], "x").await.status, 404, "{path}");
+    }
+}

@@ -181,3 +181,20 @@ async fn things_are_copied_and_moved() {
         3
     );
 }
+
+#[actix_web::test]
+async fn a_client_may_say_when_a_file_was_modified() {
+    let bench = Bench::new().await;
+    let at = [("X-OC-MTIME", "1700000000")];
+    let put = bench.send("PUT", "/dav/1/new.txt", &at, "x").await;
+    assert_eq!((put.status, put.header("x-oc-mtime")), (201, "accepted"));
+    let head = bench.send("HEAD", "/dav/1/new.txt", &[], "").await;
+    assert_eq!(head.header("last-modified"), "Tue, 14 Nov 2023 22:13:20 GMT");
+    assert_eq!(head.header("etag"), put.header("etag"));
+    for nonsense in ["", "-1", "soon", "1e9", "99999999999999999999"] {
+        let put = bench
+            .send("PUT", "/dav/1/new.txt", &[("X-OC-MTIME", nonsense)], "y")
+            .await;
+        assert_eq!((put.status, put.header("x-oc-mtime")), (204, ""), "{nonsense}");
+    }
+}
