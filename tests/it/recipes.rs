@@ -12,6 +12,7 @@ use ocmesh::ocm::dialect;
 use ocmesh::ocm::dialect::recipe;
 use ocmesh::ocm::dialect::recipe::Own;
 use ocmesh::ocm::dialect::recipe::Recipe;
+use ocmesh::peers::settings::PeerSettings;
 use serde_json::Value;
 use serde_json::json;
 use url::Url;
@@ -226,6 +227,16 @@ async fn a_recipe_is_found_for_a_product_and_for_a_server_that_is_known_and_asks
     let found = recipe_for(&server, &format!("http://{host}/")).await.unwrap();
     assert_eq!((&found["id"], &found["host"]), (&json!("reva"), &json!(host)));
     assert_eq!(rogue.seen().len(), asked);
+    let settings = PeerSettings {
+        provider: rogue.provider.clone(),
+        signatures: None,
+        dialect: Some("nextcloud-31".to_owned()),
+        by: "a test".to_owned(),
+        since: server.clock.now(),
+    };
+    server.site().peers.set_settings(&settings).await.unwrap();
+    // What an admin said of it goes before what it says itself.
+    assert_eq!(recipe_for(&server, &host).await.unwrap()["id"], "nextcloud");
     for nonsense in ["", "no host at all", "a/b"] {
         let error = recipe_for(&server, nonsense).await.unwrap_err();
         assert_eq!(
