@@ -5,6 +5,7 @@ mod directories;
 mod files;
 mod keys;
 mod people;
+pub mod recipes;
 mod requests;
 mod servers;
 mod shares;
@@ -171,6 +172,10 @@ pub enum Call {
     PeerExplain {
         host: String,
     },
+    /// For a product or a server that is known; all products where none is named.
+    PeerRecipe {
+        name: Option<String>,
+    },
     DirectoryList,
     /// All of them where none is named.
     DirectoryRefresh {
@@ -294,6 +299,8 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         } => servers::set(site, &host, signatures.as_deref(), dialect, by).await?,
         Call::PeerRefresh { host } => servers::refresh(site, &host).await?,
         Call::PeerExplain { host } => servers::explain(site, &host).await?,
+        Call::PeerRecipe { name: None } => recipes::list(site)?,
+        Call::PeerRecipe { name: Some(name) } => recipes::show(site, &name).await?,
         Call::DirectoryList => directories::list(site).await?,
         Call::DirectoryRefresh { url: None } => directories::refresh_all(site).await?,
         Call::DirectoryRefresh { url: Some(url) } => directories::refresh(site, &url).await?,

@@ -143,7 +143,7 @@ fn moment_or_never(at: Timestamp) -> Option<String> {
     (at > Timestamp(0)).then(|| at.to_string())
 }
 
-fn read(host: &str) -> Result<Provider> {
+pub(super) fn read(host: &str) -> Result<Provider> {
     let host = host.trim();
     Provider::parse_lenient(host.strip_suffix('.').unwrap_or(host))
         .map_err(|invalid| Error::from(invalid).in_field("host"))

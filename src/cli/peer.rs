@@ -35,6 +35,12 @@ pub enum Verb {
     Explain { host: String },
     /// Ask a server whether it can verify what this one signs
     Probe { host: String },
+    /// Print what the admin of another server has to enter to federate with this one; without a name, for which products
+    Recipe {
+        /// A product, or a server that is known
+        #[arg(value_name = "PRODUCT|HOST")]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,6 +91,10 @@ impl Verb {
             Self::Probe { host } => Request::new(Call::PeerProbe { host }, |probed| {
                 table::clean(&table::field(probed, "because"))
             }),
+            Self::Recipe { name: None } => Request::new(Call::PeerRecipe { name: None }, |recipes| {
+                table::rows(recipes, &["id", "product"], "No recipes.")
+            }),
+            Self::Recipe { name } => Request::new(Call::PeerRecipe { name }, recipe),
         })
     }
 }
@@ -185,4 +195,27 @@ fn explanation(answer: &serde_json::Value) -> String {
         text.push_str(&format!("\n  {} {question:24} {}{mark}", at + 1, table::clean(&answer)));
     }
     text
+}
+
+/// What is to be pasted stands on lines of its own, and as it is.
+fn recipe(answer: &serde_json::Value) -> String {
+    let mut text = match answer["host"].as_str() {
+        Some(host) => format!("{host}: {}\n", table::field(answer, "product")),
+        None => format!("{}\n", table::field(answer, "product")),
+    };
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        let warning = warning.as_str().unwrap_or_default();
+        text.push_str(&format!("\nMind: {}\n", table::clean(warning)));
+    }
+    for (at, step) in answer["steps"].as_array().into_iter().flatten().enumerate() {
+        text.push_str(&format!("\n{}. {}", at + 1, table::clean(&table::field(step, "text"))));
+        text.push('\n');
+        if let Some(file) = step["file"].as_str() {
+            text.push_str(&format!("   In {file}:\n"));
+        }
+        if let Some(paste) = step["paste"].as_str() {
+            text.push_str(&format!("\n{paste}\n"));
+        }
+    }
+    text.trim_end().to_owned()
 }

@@ -203,7 +203,8 @@ impl Peers {
     ///
     /// # Errors
     ///
-    /// [`Reason::WeRefuseThem`] before anything is sent (DIS-12); a reason of [`Kind::Peer`] if it can't be had.
+    /// [`Reason::WeRefuseThem`] before anything is sent (DIS-12); a reason of
+    /// [`Kind::Peer`](crate::error::Kind::Peer) if it can't be had.
     pub async fn discover(&self, host: &Provider, purpose: Purpose) -> Result<Arc<Discovery>> {
         self.permit(host, purpose).await?;
         self.known.discovery(host).await
