@@ -31,8 +31,7 @@ pub struct Dialect {
     pub spelling: Spelling,
     /// Takes a `uri` only where that is absolute.
     pub absolute_uri: bool,
-    /// Takes folders, but only where they are called files.
-    pub folders_as_files: bool,
+    pub folders: Folders,
     /// Finds the recipient only where the address has a scheme.
     pub scheme_in_recipient: bool,
     /// What it must find in notifications about a share.
@@ -54,6 +53,17 @@ pub enum Spelling {
     Options,
     /// `multi`, with the address under both of its names.
     BothAddresses,
+}
+
+/// Whether a server takes folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folders {
+    /// If it lists them.
+    AsListed,
+    /// Whatever it lists.
+    Always,
+    /// Under the name of files.
+    AsFiles,
 }
 
 /// What a server must find in a notification besides what the draft asks for.
@@ -83,7 +93,7 @@ const DRAFT: Dialect = Dialect {
     recognise: |_| true,
     spelling: Spelling::Multi,
     absolute_uri: false,
-    folders_as_files: false,
+    folders: Folders::AsListed,
     scheme_in_recipient: false,
     notifications: Notifications::Plain,
     reads_only: false,
@@ -94,7 +104,7 @@ const DRAFT: Dialect = Dialect {
 /// What all versions of Nextcloud have in common. It slows unknown callers down by sleeping, for up to half a minute.
 const NEXTCLOUD: Dialect = Dialect {
     spelling: Spelling::Options,
-    folders_as_files: true,
+    folders: Folders::AsFiles,
     notifications: Notifications::WithSecret,
     old_user_id: true,
     patience: Duration::from_secs(40),
@@ -105,6 +115,7 @@ const NEXTCLOUD: Dialect = Dialect {
 const REVA: Dialect = Dialect {
     spelling: Spelling::BothAddresses,
     absolute_uri: true,
+    folders: Folders::Always,
     patience: Duration::from_secs(20),
     ..DRAFT
 };
@@ -211,7 +222,7 @@ impl Dialect {
                 message
             }
         };
-        if self.folders_as_files {
+        if self.folders == Folders::AsFiles {
             message["resourceType"] = json!("file");
         }
         if self.scheme_in_recipient {
