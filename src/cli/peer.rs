@@ -131,7 +131,11 @@ fn whoever() -> String {
 }
 
 fn portrait(answer: &serde_json::Value) -> String {
-    let line = |label: &str, value: String| format!("\n  {label:14} {}", table::clean(&value));
+    // What there is nothing to say of is left out.
+    let line = |label: &str, value: String| match value.as_str() {
+        "" => String::new(),
+        value => format!("\n  {label:14} {}", table::clean(value)),
+    };
     let words = |list: &serde_json::Value| {
         let words = list
             .as_array()
