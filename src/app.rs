@@ -32,8 +32,6 @@ use crate::web;
 
 /// How long requests under way may take when the server stops.
 const GRACE_SECONDS: u64 = 20;
-/// How long a client may take to send its headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 
@@ -90,6 +88,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         .filter_map(|listener| listener.local_addr().ok())
         .collect();
 
+    let client_timeout = site.config.limits.client_timeout.0;
     let published = Data::new(http::discovery::Published::of(&site)?);
     let data = Data::new(site.clone());
     let mut edge = HttpServer::new(move || {
@@ -102,7 +101,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
             .default_service(actix_web::web::to(web::not_found))
     })
     .workers(options.threads)
-    .client_request_timeout(HEADER_TIMEOUT)
+    .client_request_timeout(client_timeout)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(GRACE_SECONDS)
     .disable_signals();

@@ -187,6 +187,7 @@ pub struct Accounts {
 pub struct Limits {
     pub max_body: Size,
     pub peer_timeout: Span,
+    pub client_timeout: Span,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -287,6 +288,7 @@ impl Default for Limits {
         Self {
             max_body: Size(64 << 10),
             peer_timeout: Span::seconds(15),
+            client_timeout: Span::seconds(10),
         }
     }
 }

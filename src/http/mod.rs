@@ -5,12 +5,14 @@ mod dav;
 pub mod discovery;
 mod legacy;
 mod ocm;
+mod pace;
 mod share_info;
 pub mod signed;
 
 use actix_web::Error;
 use actix_web::FromRequest;
 use actix_web::Handler;
+use actix_web::HttpMessage;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::Resource;
@@ -110,7 +112,8 @@ async fn ready(site: Data<Site>) -> HttpResponse {
 }
 
 /// What holds for every answer of this server, whoever asks: it is never guessed to be of another type, and never put
-/// into a frame. A request with both a length and chunks is two requests to some, and none to us (T-15).
+/// into a frame. A request with both a length and chunks is two requests to some, and none to us (T-15); no body may take for
+/// ever (T-29).
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -118,6 +121,12 @@ pub async fn guard(
     if is_ambiguous(request.request()) {
         let refused = HttpResponse::BadRequest().force_close().finish();
         return Ok(request.into_response(refused));
+    }
+    let mut request = request;
+    if let Some(site) = request.app_data::<Data<Site>>() {
+        let patience = site.config.limits.client_timeout.0;
+        let payload = pace::paced(request.take_payload(), patience);
+        request.set_payload(payload);
     }
     let mut response = next.call(request).await?.map_into_boxed_body();
     let headers = response.headers_mut();

@@ -52,6 +52,9 @@ pub use self::answers::worth_retrying;
 pub use self::known::Account;
 use self::proof::REPLAY_MARGIN;
 
+/// How long a request waits for what we must know of its sender. It is fetched to the end all the same, so that a sender
+/// which is slow once is known the next time.
+const WAIT_FOR_SENDER: Duration = Duration::from_secs(5);
 const SIGNED_LATELY: u64 = 10_000;
 /// How many servers that we have never dealt with are looked up in a minute because somebody says to be one (T-01, T-10).
 const STRANGERS_A_MINUTE: u32 = 120;
@@ -244,7 +247,9 @@ impl Peers {
         if !self.known.knows(host) {
             self.spare_strangers(&decision, self.clock.now()).await?;
         }
-        self.known.discovery(host).await
+        tokio::time::timeout(WAIT_FOR_SENDER, self.known.discovery(host))
+            .await
+            .unwrap_or_else(|_| Err(slow(host)))
     }
 
     /// Passes for a server that we know in some way, and for so many others in a minute: whoever makes up names must not

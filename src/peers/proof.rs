@@ -20,6 +20,8 @@ use crate::ocm::signature::Unverified;
 use crate::ocm::signature::Window;
 use crate::peers::Peers;
 use crate::peers::Signer;
+use crate::peers::WAIT_FOR_SENDER;
+use crate::peers::answers::slow;
 use crate::peers::known;
 use crate::peers::settings::SignaturePolicy;
 use crate::peers::trust::Decision;
@@ -239,7 +241,9 @@ impl Peers {
         }
         self.known.spare(host).map_err(known::unusable)?;
         self.spare_strangers(decision, self.clock.now()).await?;
-        self.known.fetch_key(host, kid).await
+        tokio::time::timeout(WAIT_FOR_SENDER, self.known.fetch_key(host, kid))
+            .await
+            .unwrap_or_else(|_| Err(known::unusable(slow(host))))
     }
 
     /// Takes a signature once. The mark is in the log before whatever the request leads to, and so on disk before any

@@ -24,5 +24,6 @@ mod settings;
 mod share_creation;
 mod share_requests;
 mod signatures;
+mod slow_clients;
 mod trust;
 mod web;
