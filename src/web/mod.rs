@@ -94,6 +94,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/servers/remove", post().to(admin::servers::remove))
         .route("/admin/servers/{host}", get().to(admin::peer::show))
         .route("/admin/servers/{host}/refresh", post().to(admin::peer::refresh))
+        .route("/admin/servers/{host}/handshake", post().to(admin::peer::handshake))
         .route("/admin/directories", get().to(admin::directories::list))
         .route("/admin/directories/refresh", post().to(admin::directories::refresh))
         .route("/admin/directories/accept", post().to(admin::directories::accept))

@@ -4,6 +4,7 @@
 //! [`super::share`], [`super::address`]). Here is what belongs to some servers only, and needs a decision of its own.
 
 pub mod cavage;
+pub mod trusted;
 pub mod user_id;
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! One server: whether we deal with it, what it says of itself, its keys, and what went wrong last.
+//! One server: whether we deal with it, what it says of itself, its keys, what went wrong last, and whether this server is
+//! a trusted one there.
 
 use actix_web::web::Data;
 use actix_web::web::Path;
@@ -7,6 +8,8 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
+use crate::handshake::Handshake;
+use crate::handshake::State;
 use crate::ocm::address::Provider;
 use crate::ocm::discovery::Discovery;
 use crate::peers::Account;
@@ -21,6 +24,7 @@ use crate::web::page::Page;
 use crate::web::session::Admin;
 use crate::web::session::Form;
 use crate::web::session::NoFields;
+use crate::web::words::Badge;
 
 #[derive(Template)]
 #[template(path = "admin_peer.html")]
@@ -31,6 +35,9 @@ struct Show {
     decision: Decision,
     account: Account,
     signs_since: Option<Timestamp>,
+    handshake: Option<Handshake>,
+    /// Ours, as it has to be on their list.
+    origin: String,
 }
 
 impl Show {
@@ -38,6 +45,16 @@ impl Show {
     fn said(&self) -> Option<(&Discovery, Option<Timestamp>)> {
         let (discovery, fetched) = self.account.discovery.as_ref()?;
         Some((discovery, Some(*fetched).filter(|at| *at > Timestamp(0))))
+    }
+
+    fn badge(&self, handshake: &Handshake) -> Badge {
+        match handshake.state() {
+            State::Asking | State::Asked => Badge::info("Asked"),
+            State::TheyAsk => Badge::info("They ask"),
+            State::Done if handshake.read().is_some() => Badge::ok("Green there"),
+            State::Done => Badge::ok("Done"),
+            State::GaveUp => Badge::bad("Given up"),
+        }
     }
 }
 
@@ -58,6 +75,18 @@ pub async fn refresh(site: Data<Site>, _: Admin, host: Path<String>, form: Form<
     }
 }
 
+/// Begins, and waits for nobody: what comes of it is on the page later.
+pub async fn handshake(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
+    let host = Provider::parse(&host).map_err(Error::from)?;
+    match site.handshakes.start(&host, site.clock.now()).await {
+        Ok(_) => Ok(page::go(format!("/admin/servers/{host}"))),
+        Err(error) => {
+            let again = portrait(&site, &form.session, host, Some(Fault::of(error)?)).await?;
+            page::show_again(&again.fault, &again)
+        }
+    }
+}
+
 async fn portrait(site: &Site, session: &Session, host: Provider, fault: Option<Fault>) -> Result<Show> {
     Ok(Show {
         page: Page::of(site, session, "servers", host.to_string()),
@@ -65,6 +94,8 @@ async fn portrait(site: &Site, session: &Session, host: Provider, fault: Option<
         decision: site.peers.explain(&host, Purpose::Federate).await?,
         account: site.peers.account(&host).await?,
         signs_since: site.peers.signs_since(&host).await?,
+        origin: site.config.server.public_url.origin().to_owned(),
+        handshake: site.handshakes.of(&host).await?,
         host,
     })
 }
