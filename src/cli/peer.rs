@@ -157,9 +157,9 @@ fn handshake(answer: &serde_json::Value) -> String {
         _ => "given up".to_owned(),
     };
     if !answer["last_error"].is_null() {
-        text.push_str(&format!("\n{:17}{}", "", failure(&answer["last_error"])));
+        text.push_str(&format!("; the last time: {}", failure(&answer["last_error"])));
     }
-    text
+    table::clean(&text)
 }
 
 fn explanation(answer: &serde_json::Value) -> String {
