@@ -302,7 +302,8 @@ fn two_servers_federate_by_commands_alone() {
     assert!(said.contains(&format!("ocmesh peer allow {host}")), "{said}");
     a.json(&["peer", "allow", &host]);
     assert_eq!(a.json(&["peer", "handshake", &host])["state"], "asking");
-    assert!(a.run(&["peer", "show", &host]).contains("handshake"));
+    let shown = String::from_utf8(a.run(&["peer", "show", &host]).stdout).unwrap();
+    assert!(shown.contains("\n  handshake      "), "{shown}");
     assert_eq!((a.stop(), b.stop()), (Some(0), Some(0)));
 }
 
