@@ -337,15 +337,14 @@ impl Handshakes {
 
     /// Passes for a server that a rule of ours allows: not for one that is let in by an invite, a directory or the mode.
     async fn by_rule(&self, host: &Provider) -> Result<()> {
-        let decision = self.peers.permit(host, Purpose::Federate).await?;
-        if decision.by_rule {
-            return Ok(());
+        match self.peers.permit(host, Purpose::Federate).await {
+            Ok(decision) if decision.by_rule => Ok(()),
+            Err(error) if error.reason() != Reason::WeRefuseThem => Err(error),
+            _ => Err(Error::new(
+                Reason::WeRefuseThem,
+                format!("No rule of this server allows {host}. Allow it first: ocmesh peer allow {host}"),
+            )),
         }
-        Err(Error::new(
-            Reason::WeRefuseThem,
-            format!("No rule of this server allows {host}. Allow it first: ocmesh peer allow {host}"),
-        )
-        .in_field("host"))
     }
 
     async fn change(&self, host: &Provider, change: impl Fn(&mut Handshake)) -> Result<()> {
