@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ocmesh::api::Call;
+use ocmesh::client::Client;
+use ocmesh::client::MAX_ANSWER;
+use ocmesh::client::Outbound;
 use ocmesh::config::Mode;
 use ocmesh::config::Span;
 use serde_json::Value;
@@ -19,6 +22,7 @@ use crate::harness::Trap;
 use crate::harness::everything;
 use crate::harness::http;
 use crate::harness::mode;
+use crate::harness::names;
 
 const PLACE: &str = "/ocs/v2.php/cloud/shared-secret";
 const BOOK: &str = "/remote.php/dav/addressbooks/system/system/system";
@@ -602,5 +606,29 @@ async fn an_answer_without_a_secret_that_can_be_kept_is_none() {
         );
         assert_eq!(state["last_error"]["code"], "peer-bad-answer");
         assert_eq!(read_book(&server, "REPORT", "system", "").await.status(), 401);
+    }
+}
+
+#[actix_web::test]
+async fn t44_no_failure_tells_the_log_the_token_in_the_query() {
+    let server = TestServer::start_with(|config| config.limits.peer_timeout = Span::seconds(1)).await;
+    let (silent, breaks) = (Rogue::start().await, Rogue::start().await);
+    silent.behave("GET", PLACE, Manner::Silent);
+    breaks.behave("GET", PLACE, Manner::Floods);
+    let client = Client::new(&server.config, names(&[("private.example", &["10.0.0.1"])])).unwrap();
+    let nobody = Trap::at("127.0.0.1").provider.clone();
+    for place in [
+        "https://nobody.example".to_owned(),
+        "https://private.example".to_owned(),
+        // There is nobody any more, and nobody who speaks TLS.
+        format!("http://{nobody}"),
+        format!("https://{}", silent.provider),
+        origin(&silent),
+        origin(&breaks),
+    ] {
+        let url = format!("{place}{PLACE}?token=canary").parse().unwrap();
+        let error = client.send(Outbound::get(url), MAX_ANSWER).await.unwrap_err();
+        let logged = format!("{error} {} {error:?}", error.causes());
+        assert!(!logged.contains("canary"), "{logged}");
     }
 }
