@@ -132,6 +132,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         workers.push(rt::spawn(async move { courier.work().await }));
         workers.push(rt::spawn(keep_house(site.clone())));
         workers.push(rt::spawn(follow_directories(site.clone())));
+        workers.push(rt::spawn(shake_hands(site.clone())));
     }
     Ok(Running {
         site,
@@ -252,6 +253,16 @@ async fn follow_directories(site: Site) {
                 causes = error.causes(),
                 "The directories could not be refreshed: {error}"
             );
+        }
+        tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+    }
+}
+
+/// Apart from the housekeeping, for a peer may take its time, too.
+async fn shake_hands(site: Site) {
+    loop {
+        if let Err(error) = site.handshakes.advance(site.clock.now()).await {
+            tracing::warn!(causes = error.causes(), "The handshakes could not go on: {error}");
         }
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;
     }

@@ -21,18 +21,19 @@
 //! 14. [`directories`] — Directory Services that are followed, and the servers they list
 //! 15. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
 //! 16. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
-//! 17. [`invites`] — `SentInvite`, `ReceivedInvite`
-//! 18. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 19. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
-//! 20. [`courier`] — the worker that takes what is due to its peer
-//! 21. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 22. [`site`] — the parts of one server, put together
-//! 23. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 24. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 25. [`web`] — the edge for people: pages
-//! 26. [`tls`] — certificates
-//! 27. [`app`] — listeners and workers, started and stopped
-//! 28. [`cli`] — the command line
+//! 17. [`handshake`] — becoming a trusted server of those that know such a thing
+//! 18. [`invites`] — `SentInvite`, `ReceivedInvite`
+//! 19. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 20. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 21. [`courier`] — the worker that takes what is due to its peer
+//! 22. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 23. [`site`] — the parts of one server, put together
+//! 24. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 25. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 26. [`web`] — the edge for people: pages
+//! 27. [`tls`] — certificates
+//! 28. [`app`] — listeners and workers, started and stopped
+//! 29. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -49,6 +50,7 @@ pub mod dav;
 pub mod directories;
 pub mod error;
 pub mod files;
+pub mod handshake;
 pub mod http;
 pub mod invites;
 pub mod keys;

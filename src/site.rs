@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Homes;
+use crate::handshake::Handshakes;
 use crate::invites::Invites;
 use crate::keys::Keys;
 use crate::outbox::Outbox;
@@ -54,6 +55,7 @@ pub struct Site {
     pub directories: Directories,
     pub peers: Peers,
     pub outbox: Outbox,
+    pub handshakes: Handshakes,
     pub invites: Invites,
     pub shares: Shares,
     pub requests: Requests,
@@ -106,6 +108,7 @@ impl Site {
         Ok(Self {
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
+            handshakes: Handshakes::new(&config, store.clone(), client.clone(), peers.clone()),
             invites: Invites::new(&config, store.clone(), client.clone(), peers.clone()),
             remote: Remote::new(&config, client.clone(), peers.clone(), clock.clone()),
             courier: Courier::new(

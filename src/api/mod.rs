@@ -187,6 +187,9 @@ pub enum Call {
     PeerProbe {
         host: String,
     },
+    PeerHandshake {
+        host: String,
+    },
     QueueList,
     QueueRetry {
         id: String,
@@ -306,6 +309,7 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::DirectoryRefresh { url: Some(url) } => directories::refresh(site, &url).await?,
         Call::DirectoryAccept { url } => directories::accept(site, &url).await?,
         Call::PeerProbe { host } => servers::probe(site, &host).await?,
+        Call::PeerHandshake { host } => servers::handshake(site, &host).await?,
         Call::QueueList => servers::queue(site).await?,
         Call::QueueRetry { id } => servers::retry(site, &id).await?,
         Call::QueueDrop { id } => servers::drop(site, &id).await?,

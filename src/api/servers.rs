@@ -9,6 +9,7 @@ use crate::api::rows;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
+use crate::handshake::Handshake;
 use crate::ocm::address::Provider;
 use crate::outbox::Delivery;
 use crate::outbox::Failure;
@@ -72,6 +73,23 @@ pub async fn probe(site: &Site, host: &str) -> Result<Value> {
     Ok(json!(site.peers.probe(&read(host)?).await?))
 }
 
+/// Begins to become a trusted server there; what comes of it is in [`show`].
+pub async fn handshake(site: &Site, host: &str) -> Result<Value> {
+    let started = site.handshakes.start(&read(host)?, site.clock.now()).await?;
+    Ok(handshake_row(&started))
+}
+
+fn handshake_row(handshake: &Handshake) -> Value {
+    json!({
+        "host": handshake.provider.to_string(),
+        "state": handshake.state(),
+        "done": handshake.done().map(|at| at.to_string()),
+        "read": handshake.read().map(|at| at.to_string()),
+        "next_try": handshake.next_try().map(|at| at.to_string()),
+        "last_error": handshake.failure,
+    })
+}
+
 /// What is known of a server, without asking it.
 pub async fn show(site: &Site, host: &str) -> Result<Value> {
     portrait(site, &read(host)?).await
@@ -102,6 +120,7 @@ async fn portrait(site: &Site, host: &Provider) -> Result<Value> {
     let decision = site.peers.explain(host, Purpose::Federate).await?;
     let account = site.peers.account(host).await?;
     let since = site.peers.signs_since(host).await?;
+    let handshake = site.handshakes.of(host).await?;
     let said = account.discovery.map(|(discovery, fetched)| {
         json!({
             "fetched": moment_or_never(fetched),
@@ -134,6 +153,7 @@ async fn portrait(site: &Site, host: &Provider) -> Result<Value> {
         })),
         "discovery": said,
         "keys": account.keys.into_iter().map(key).collect::<Vec<_>>(),
+        "handshake": handshake.as_ref().map(handshake_row),
         "last_error": account.failed.map(|(error, at)| json!(Failure::new(&error, at))),
     }))
 }

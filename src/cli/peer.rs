@@ -41,6 +41,8 @@ pub enum Verb {
         #[arg(value_name = "PRODUCT|HOST")]
         name: Option<String>,
     },
+    /// Become a trusted server there, where that exists: shares from here can then be taken there without asking
+    Handshake { host: String },
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,6 +97,10 @@ impl Verb {
                 table::rows(recipes, &["id", "product"], "No recipes.")
             }),
             Self::Recipe { name } => Request::new(Call::PeerRecipe { name }, recipe),
+            Self::Handshake { host } => Request::new(Call::PeerHandshake { host }, |begun| {
+                let host = table::field(begun, "host");
+                format!("{host}: {}", handshake(begun))
+            }),
         })
     }
 }
@@ -183,12 +189,36 @@ fn portrait(answer: &serde_json::Value) -> String {
         let key = format!("{} {}", table::field(key, "kid"), table::field(key, "thumbprint"));
         text.push_str(&line("key", key));
     }
+    if !answer["handshake"].is_null() {
+        text.push_str(&line("handshake", handshake(&answer["handshake"])));
+    }
     if !answer["last_error"].is_null() {
-        let error = &answer["last_error"];
-        let error = format!("{} ({})", table::field(error, "message"), table::field(error, "at"));
-        text.push_str(&line("last failure", error));
+        text.push_str(&line("last failure", failure(&answer["last_error"])));
     }
     text
+}
+
+fn failure(error: &serde_json::Value) -> String {
+    format!("{} ({})", table::field(error, "message"), table::field(error, "at"))
+}
+
+/// How far the handshake is, and what comes next.
+fn handshake(answer: &serde_json::Value) -> String {
+    let at = |name: &str| table::field(answer, name);
+    let mut text = match answer["state"].as_str() {
+        Some("asking") => format!("asking them; next try {}", at("next_try")),
+        Some("asked") => "they took it, and come for the secret when they get to it".to_owned(),
+        Some("they-ask") => format!("they asked; next try {}", at("next_try")),
+        Some("done") if answer["read"].is_null() => {
+            format!("done {}; they have not read the address book yet", at("done"))
+        }
+        Some("done") => format!("done {}; green there since they read last, {}", at("done"), at("read")),
+        _ => "given up".to_owned(),
+    };
+    if !answer["last_error"].is_null() {
+        text.push_str(&format!("; the last time: {}", failure(&answer["last_error"])));
+    }
+    table::clean(&text)
 }
 
 fn explanation(answer: &serde_json::Value) -> String {

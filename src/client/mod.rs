@@ -547,7 +547,8 @@ fn explain(cause: reqwest::Error, host: &str) -> Error {
                 Reason::NameNotFound,
                 format!("There is no server named {host}. Check the spelling."),
             )
-            .caused_by(cause);
+            // A query may hold a secret (T-44).
+            .caused_by(cause.without_url());
         }
         tls = tls.or_else(|| tls_error(this).map(ToString::to_string));
         next = this.source();

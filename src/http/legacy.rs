@@ -9,6 +9,7 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::web::Data;
 use actix_web::web::Path;
+use serde_json::Value;
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -114,10 +115,6 @@ pub async fn ocs(request: HttpRequest) -> HttpResponse {
             StatusCode::NOT_IMPLEMENTED,
             "This server takes shares by Open Cloud Mesh only: /.well-known/ocm says where.",
         ),
-        "/cloud/shared-secret" => (
-            StatusCode::FORBIDDEN,
-            "This server exchanges no shared secrets with others.",
-        ),
         _ => (StatusCode::NOT_FOUND, "There is nothing here."),
     };
     envelope(&request, status, message)
@@ -133,7 +130,7 @@ fn status_for(error: &Error, no_share: Reason) -> StatusCode {
     }
 }
 
-fn refusal(status: StatusCode) -> HttpResponseBuilder {
+pub(super) fn refusal(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -142,26 +139,42 @@ fn refusal(status: StatusCode) -> HttpResponseBuilder {
     response
 }
 
-/// An answer as the interface has it: XML unless JSON is asked for. In its first version 100 is what 200 is in the second.
 fn envelope(request: &HttpRequest, status: StatusCode, message: &'static str) -> HttpResponse {
+    envelope_of(request, b"", status, message, &json!([]))
+}
+
+/// An answer as the interface has it: XML unless JSON is asked for. In its first version 100 is what 200 is in the second.
+/// `data` is an object of texts that need no escaping, or an empty list.
+pub(super) fn envelope_of(
+    request: &HttpRequest,
+    body: &[u8],
+    status: StatusCode,
+    message: &'static str,
+    data: &Value,
+) -> HttpResponse {
     let code = match status {
         StatusCode::OK if request.match_info().query("version") == "1" => 100,
         status => status.as_u16(),
     };
     let word = if status == StatusCode::OK { "ok" } else { "failure" };
     let mut response = refusal(status);
-    if field(request.query_string().as_bytes(), "format").as_deref() == Some("json") {
+    let format = field(request.query_string().as_bytes(), "format").or_else(|| field(body, "format"));
+    if format.as_deref() == Some("json") {
         let meta = json!({ "status": word, "statuscode": code, "message": message });
-        return response.json(json!({ "ocs": { "meta": meta, "data": [] } }));
+        return response.json(json!({ "ocs": { "meta": meta, "data": data } }));
     }
+    let texts = data.as_object().into_iter().flatten();
+    let data: String = texts
+        .map(|(name, text)| format!("<{name}>{}</{name}>", text.as_str().unwrap_or_default()))
+        .collect();
     response.content_type("application/xml; charset=utf-8").body(format!(
         "<?xml version=\"1.0\"?>\n<ocs><meta><status>{word}</status><statuscode>{code}</statuscode>\
-         <message>{message}</message></meta><data/></ocs>\n"
+         <message>{message}</message></meta><data>{data}</data></ocs>\n"
     ))
 }
 
 /// The first field of this name in a form, or in a query, which is never logged: secrets stand in it (T-44).
-fn field(form: &[u8], name: &str) -> Option<String> {
+pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form)
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())

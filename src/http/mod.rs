@@ -3,6 +3,7 @@
 pub mod answer;
 mod dav;
 pub mod discovery;
+mod handshake;
 mod legacy;
 mod ocm;
 mod pace;
@@ -61,6 +62,18 @@ pub fn configure(service: &mut ServiceConfig) {
         .route(
             "/ocs/v{version:[12]}.php/cloud/shares/{id}/{verb}",
             web::post().to(legacy::ocs_told),
+        )
+        .route(
+            "/ocs/v{version:[12]}.php/cloud/shared-secret",
+            web::post().to(handshake::is_asked),
+        )
+        .route(
+            "/ocs/v{version:[12]}.php/cloud/shared-secret",
+            web::get().to(handshake::give),
+        )
+        .route(
+            "/remote.php/dav/addressbooks/system/system/system{slash:/?}",
+            web::route().to(handshake::address_book),
         )
         .route("/ocs/v{version:[12]}.php{path:(/.*)?}", web::route().to(legacy::ocs))
         .route("/livez", web::get().to(alive))

@@ -49,7 +49,7 @@ impl Record for TrustRule {
 }
 
 impl TrustRule {
-    fn in_force(&self, now: Timestamp) -> bool {
+    pub fn in_force(&self, now: Timestamp) -> bool {
         self.expires.is_none_or(|end| now < end)
     }
 }

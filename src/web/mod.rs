@@ -96,6 +96,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/servers/{host}", post().to(admin::peer::set))
         .route("/admin/servers/{host}/refresh", post().to(admin::peer::refresh))
         .route("/admin/connect", get().to(admin::connect::show))
+        .route("/admin/servers/{host}/handshake", post().to(admin::peer::handshake))
         .route("/admin/directories", get().to(admin::directories::list))
         .route("/admin/directories/refresh", post().to(admin::directories::refresh))
         .route("/admin/directories/accept", post().to(admin::directories::accept))

@@ -297,6 +297,13 @@ fn two_servers_federate_by_commands_alone() {
     let (code, said) = a.code(&["share", "create", "docs", "--to", &b.address("bob"), "--user", "ada"]);
     assert_eq!(code, Some(6), "{said}");
     a.json(&["peer", "remove", &host]);
+    let (code, said) = a.code(&["peer", "handshake", &host]);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains(&format!("ocmesh peer allow {host}")), "{said}");
+    a.json(&["peer", "allow", &host]);
+    assert_eq!(a.json(&["peer", "handshake", &host])["state"], "asking");
+    let shown = String::from_utf8(a.run(&["peer", "show", &host]).stdout).unwrap();
+    assert!(shown.contains("\n  handshake      "), "{shown}");
     assert_eq!((a.stop(), b.stop()), (Some(0), Some(0)));
 }
 

@@ -8,7 +8,7 @@ use crate::harness::everything;
 use crate::harness::http;
 
 /// What is not for programs of other servers, or is described by the standard for WebDAV.
-const NOT_DESCRIBED: [&str; 10] = [
+const NOT_DESCRIBED: [&str; 12] = [
     "/dav/ocm{below:(/.*)?}",
     "/livez",
     "/readyz",
@@ -19,6 +19,8 @@ const NOT_DESCRIBED: [&str; 10] = [
     "/ocm-provider{slash:/?}",
     "/ocs-provider{slash:/?}",
     "/ocs/v{version:[12]}.php/cloud/shares/{id}/{verb}",
+    "/ocs/v{version:[12]}.php/cloud/shared-secret",
+    "/remote.php/dav/addressbooks/system/system/system{slash:/?}",
     "/ocs/v{version:[12]}.php{path:(/.*)?}",
 ];
 

@@ -8,6 +8,7 @@ mod command_line;
 mod description;
 mod directories;
 mod discovery;
+mod handshake;
 mod invite_flow;
 mod key_rotation;
 mod legacy_access;

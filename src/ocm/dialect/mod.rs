@@ -5,6 +5,7 @@
 
 pub mod cavage;
 pub mod recipe;
+pub mod trusted;
 pub mod user_id;
 
 use std::time::Duration;

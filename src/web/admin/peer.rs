@@ -1,4 +1,5 @@
-//! One server: whether we deal with it, what it says of itself, its keys, and what went wrong last.
+//! One server: whether we deal with it, what it says of itself, its keys, what went wrong last, and whether this server is
+//! a trusted one there.
 
 use actix_web::web::Data;
 use actix_web::web::Path;
@@ -8,6 +9,8 @@ use serde::Deserialize;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
+use crate::handshake::Handshake;
+use crate::handshake::State;
 use crate::ocm::address::Provider;
 use crate::ocm::dialect;
 use crate::ocm::dialect::Dialect;
@@ -28,6 +31,7 @@ use crate::web::page::Page;
 use crate::web::session::Admin;
 use crate::web::session::Form;
 use crate::web::session::NoFields;
+use crate::web::words::Badge;
 
 #[derive(Template)]
 #[template(path = "admin_peer.html")]
@@ -40,6 +44,9 @@ struct Show {
     signs_since: Option<Timestamp>,
     met: Option<Met>,
     settings: Option<PeerSettings>,
+    handshake: Option<Handshake>,
+    /// Ours, as it has to be on their list.
+    origin: String,
 }
 
 impl Show {
@@ -60,6 +67,16 @@ impl Show {
     fn said(&self) -> Option<(&Discovery, Option<Timestamp>)> {
         let (discovery, fetched) = self.account.discovery.as_ref()?;
         Some((discovery, Some(*fetched).filter(|at| *at > Timestamp(0))))
+    }
+
+    fn badge(&self, handshake: &Handshake) -> Badge {
+        match handshake.state() {
+            State::Asking | State::Asked => Badge::info("Asked"),
+            State::TheyAsk => Badge::info("They ask"),
+            State::Done if handshake.read().is_some() => Badge::ok("Green there"),
+            State::Done => Badge::ok("Done"),
+            State::GaveUp => Badge::bad("Given up"),
+        }
     }
 }
 
@@ -97,6 +114,18 @@ pub async fn set(site: Data<Site>, _: Admin, host: Path<String>, form: Form<Chos
     Ok(page::go(format!("/admin/servers/{host}")))
 }
 
+/// Begins, and waits for nobody: what comes of it is on the page later.
+pub async fn handshake(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
+    let host = Provider::parse(&host).map_err(Error::from)?;
+    match site.handshakes.start(&host, site.clock.now()).await {
+        Ok(_) => Ok(page::go(format!("/admin/servers/{host}"))),
+        Err(error) => {
+            let again = portrait(&site, &form.session, host, Some(Fault::of(error)?)).await?;
+            page::show_again(&again.fault, &again)
+        }
+    }
+}
+
 async fn portrait(site: &Site, session: &Session, host: Provider, fault: Option<Fault>) -> Result<Show> {
     Ok(Show {
         page: Page::of(site, session, "servers", host.to_string()),
@@ -106,6 +135,8 @@ async fn portrait(site: &Site, session: &Session, host: Provider, fault: Option<
         signs_since: site.peers.signs_since(&host).await?,
         met: site.peers.recall(&host).await?,
         settings: site.peers.settings_of(&host).await?,
+        origin: site.config.server.public_url.origin().to_owned(),
+        handshake: site.handshakes.of(&host).await?,
         host,
     })
 }

@@ -64,6 +64,7 @@ pub enum Manner {
 pub struct Recorded {
     pub method: String,
     pub path: String,
+    pub query: String,
     pub headers: HashMap<String, String>,
     pub body: Vec<u8>,
 }
@@ -289,6 +290,7 @@ async fn answer(script: web::Data<Mutex<Script>>, request: HttpRequest, body: we
     let recorded = Recorded {
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
+        query: request.query_string().to_owned(),
         headers: request
             .headers()
             .iter()

@@ -12,6 +12,7 @@ use crate::harness::Pair;
 use crate::harness::Reply;
 use crate::harness::Rogue;
 use crate::harness::TestServer;
+use crate::harness::http;
 
 #[actix_web::test]
 async fn an_admin_denies_a_server_and_the_page_says_why() {
@@ -61,6 +62,57 @@ async fn an_admin_denies_a_server_and_the_page_says_why() {
         .await
         .expect_status(400)
         .expect("href=\"#why\"");
+}
+
+#[actix_web::test]
+async fn an_admin_introduces_this_server_to_another_and_reads_how_far_that_is() {
+    let server = TestServer::start().await;
+    server.admin("root").await;
+    server.user("ada").await;
+    let rogue = Rogue::start().await;
+    let page = format!("/admin/servers/{}", rogue.provider);
+    let introduce = format!("{page}/handshake");
+    let mut root = Browser::signed_in(&server, "root").await;
+    root.post(&introduce, &[])
+        .await
+        .expect_status(403)
+        .expect("Allow it first")
+        .expect("we-refuse-them");
+    server.rule(&rogue.provider.to_string(), true).await;
+    root.get(&page)
+        .await
+        .expect("data-ocm-action=\"introduce-server\"")
+        .expect(&server.url(""));
+    let mut ada = Browser::signed_in(&server, "ada").await;
+    ada.post(&introduce, &[]).await.expect_status(403);
+    root.post(&introduce, &[]).await.expect_status(303);
+    root.get(&page).await.expect("has not taken our introduction yet");
+    assert!(rogue.seen().is_empty(), "no page waits for it");
+    server.site().handshakes.advance(server.clock.now()).await.unwrap();
+    root.get(&page).await.expect("comes for the shared secret");
+
+    let left = rogue.seen().into_iter().rfind(|seen| seen.method == "POST").unwrap();
+    let token = String::from_utf8(left.body).unwrap();
+    let token = token.split('&').find_map(|field| field.strip_prefix("token=")).unwrap();
+    let query = format!("url=http%3A%2F%2F{}&token={token}&format=json", rogue.provider);
+    let given = http().get(server.url(&format!("/ocs/v2.php/cloud/shared-secret?{query}")));
+    let given = given.send().await.unwrap().text().await.unwrap();
+    let seen = root.get(&page).await;
+    seen.expect("The two servers share a secret")
+        .expect("has not read the address book");
+    let given: serde_json::Value = serde_json::from_str(&given).unwrap();
+    let secret = given["ocs"]["data"]["sharedSecret"].as_str().unwrap();
+    assert!(!seen.has(secret) && !seen.has(token));
+    http()
+        .request(
+            "REPORT".parse().unwrap(),
+            server.url("/remote.php/dav/addressbooks/system/system/system"),
+        )
+        .basic_auth("system", Some(secret))
+        .send()
+        .await
+        .unwrap();
+    root.get(&page).await.expect("Green there").expect("its light is green");
 }
 
 #[actix_web::test]
