@@ -107,7 +107,7 @@ impl Site {
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
             invites: Invites::new(&config, store.clone(), client.clone(), peers.clone()),
-            remote: Remote::new(&config, client.clone(), peers.clone(), clock.clone()),
+            remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
             courier: Courier::new(
                 Arc::clone(&config),
                 store.clone(),

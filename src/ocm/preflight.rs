@@ -80,7 +80,8 @@ pub fn preflight(ours: Abilities, peer: &Discovery, dialect: &'static Dialect, w
         wish.resource_type
     };
     let (resource, kind) = (called.as_str(), wish.share_type.as_str());
-    if !peer.supports(resource, kind, "webdav") {
+    let unlisted = dialect.folders_unlisted && peer.supports("file", kind, "webdav");
+    if !unlisted && !peer.supports(resource, kind, "webdav") {
         return Err(if wish.share_type == ShareType::User {
             Obstacle::TheyTakeNo(wish.resource_type)
         } else {

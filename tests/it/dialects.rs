@@ -23,7 +23,8 @@ async fn server() -> TestServer {
 async fn acquainted(kind: Kind) -> (TestServer, Standin) {
     let (server, standin) = (server().await, Standin::start(kind).await);
     if kind.invites() {
-        server.accept_invite("bob", &standin.invite()).await.unwrap();
+        let accepted = server.accept_invite("bob", &standin.invite()).await;
+        accepted.unwrap_or_else(|error| panic!("{kind:?}: {error} {:?}", standin.judged("invite-accepted")));
     } else {
         server.rule(&standin.provider().to_string(), true).await;
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::ocm::address::OcmAddress;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Discovery;
 use crate::ocm::share::ShareCreationNotification;
@@ -32,8 +33,12 @@ pub struct Dialect {
     pub absolute_uri: bool,
     /// Takes folders, but only where they are called files.
     pub folders_as_files: bool,
+    /// Takes folders, although it lists files only.
+    pub folders_unlisted: bool,
     /// Finds the recipient only where the address has a scheme.
     pub scheme_in_recipient: bool,
+    /// Finds the recipient only by the plain id, although it wraps the ids that it sends.
+    pub plain_recipient: bool,
     /// What it must find in notifications about a share.
     pub notifications: Notifications,
     /// Takes what is for reading only.
@@ -83,7 +88,9 @@ const DRAFT: Dialect = Dialect {
     spelling: Spelling::Multi,
     absolute_uri: false,
     folders_as_files: false,
+    folders_unlisted: false,
     scheme_in_recipient: false,
+    plain_recipient: false,
     notifications: Notifications::Plain,
     reads_only: false,
     old_user_id: false,
@@ -104,6 +111,8 @@ const NEXTCLOUD: Dialect = Dialect {
 const REVA: Dialect = Dialect {
     spelling: Spelling::BothAddresses,
     absolute_uri: true,
+    folders_unlisted: true,
+    plain_recipient: true,
     patience: Duration::from_secs(20),
     ..DRAFT
 };
@@ -217,6 +226,11 @@ impl Dialect {
             let to = &share.share_with;
             message["shareWith"] = json!(format!("{}@https://{}", to.identifier, to.provider));
         }
+        if self.plain_recipient
+            && let Some(plain) = user_id::unwrapped(&share.share_with)
+        {
+            message["shareWith"] = json!(plain);
+        }
         // reva insists on the field, whatever is in it.
         if message["description"].is_null() && self.id != DRAFT.id {
             message["description"] = json!("");
@@ -224,11 +238,22 @@ impl Dialect {
         message
     }
 
-    /// Adds to a notification what such a server must find in it. The secret goes to the server that has it already, and
-    /// to none that reads signatures as the draft has them (INC-19).
-    pub fn notification(&self, mut message: Value, secret: &Secret, grantee: &str) -> Value {
+    /// A notification in the words that such a server understands, with what it must find in it. The secret goes to the
+    /// server that has it already, and to none that reads signatures as the draft has them (INC-19). `received`: it is
+    /// about a share that came from there.
+    pub fn notification(&self, mut message: Value, received: bool, secret: &Secret, grantee: &OcmAddress) -> Value {
         if self.notifications == Notifications::Plain {
             return message;
+        }
+        if self.folders_as_files {
+            message["resourceType"] = json!("file");
+        }
+        // Unsharing is for owners there: who gives a share back declines it.
+        if self.notifications == Notifications::WithSecret
+            && received
+            && message["notificationType"] == "SHARE_UNSHARED"
+        {
+            message["notificationType"] = json!("SHARE_DECLINED");
         }
         let words = match message["notificationType"].as_str() {
             Some("SHARE_ACCEPTED") => "Recipient accepted the share",

@@ -87,7 +87,7 @@ async fn check_signature(state: &State, request: &Recorded) -> Result<Option<Str
             let text = &headers["signature"];
             let shape =
                 "\",algorithm=\"rsa-sha512\",headers=\"(request-target) content-length date digest host\",signature=\"";
-            if !text.starts_with("keyId=\"https://") || !text.contains(shape) || text.contains(", ") {
+            if !text.starts_with("keyId=\"http") || !text.contains(shape) || text.contains(", ") {
                 return bad(text);
             }
             let unverified = match cavage::Unverified::read(&received) {
