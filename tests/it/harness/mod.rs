@@ -47,6 +47,7 @@ pub use rogue::Recorded;
 pub use rogue::Reply;
 pub use rogue::Rogue;
 pub use rogue::post_raw;
+pub use standin::Form;
 pub use standin::Kind;
 pub use standin::Standin;
 pub use trap::Trap;

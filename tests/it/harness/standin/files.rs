@@ -59,9 +59,9 @@ pub fn serve(state: &State, request: &Recorded) -> Option<Reply> {
         }
         ("PROPFIND", true, "sub") => listing(&[entry(kind, &here, None)]),
         ("PROPFIND", true, "a.txt") => listing(&[entry(kind, &request.path, Some(INSIDE))]),
-        // The file may have its own name below the address that was asked for.
+        // The file has its own name below the address that was asked for.
         ("PROPFIND", false, _) if kind == Kind::Ocis => {
-            listing(&[entry(kind, &format!("{}/hello.txt", kind.root()), Some(FILE))])
+            listing(&[entry(kind, &format!("{here}hello.txt"), Some(FILE))])
         }
         ("PROPFIND", false, _) => listing(&[entry(kind, &request.path, Some(FILE))]),
         ("GET", true, "a.txt") => content(INSIDE),

@@ -1,9 +1,11 @@
 //! What each product makes of what it gets, and what it answers.
 
 use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ocmesh::clock::Timestamp;
 use ocmesh::ocm::dialect::cavage;
 use ocmesh::ocm::dialect::cavage::PublicKeyPem;
 use ocmesh::ocm::jwks::JwkSet;
@@ -144,6 +146,24 @@ async fn document(host: &str, path: &str) -> Result<Value, (u16, String)> {
     serde_json::from_slice(&body).map_err(|error| (400, error.to_string()))
 }
 
+/// What Nextcloud 35 does with the secret of a share before it says that it took it.
+pub async fn nextcloud_token(state: &State, at: &str, secret: &str, now: Timestamp) -> Result<String, String> {
+    let form = format!(
+        "grant_type=authorization_code&client_id={}&code={secret}",
+        state.provider
+    );
+    let mut request = http()
+        .post(at)
+        .header("content-type", "application/x-www-form-urlencoded");
+    for (name, value) in state.sign_es256(at, form.as_bytes(), now) {
+        request = request.header(name, value);
+    }
+    let answer = request.body(form).send().await.map_err(|error| error.to_string())?;
+    let answer = answer.text().await.map_err(|error| error.to_string())?;
+    let token: Value = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
+    token["access_token"].as_str().map(str::to_owned).ok_or(answer)
+}
+
 fn text<'a>(body: &'a Value, field: &str) -> &'a str {
     body[field].as_str().unwrap_or_default()
 }
@@ -228,11 +248,20 @@ async fn shares(state: &State, body: &Value, signer: Option<&str>, request: &Rec
                 format!("User \"{recipient}\" does not exists at {}", state.provider),
             ));
         }
-        if kind == Kind::Nextcloud35 && multi {
-            flaw(
-                protocol["webdav"]["requirements"] != json!(["must-exchange-token"]),
-                "requirements",
-            );
+        let from = document(&sender_host("owner"), "/.well-known/ocm").await?;
+        let exchanges = from["capabilities"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("exchange-token"));
+        if kind == Kind::Nextcloud35 && exchanges {
+            let at = from["tokenEndPoint"].as_str().unwrap();
+            // By its clock, which is right: the time of the message.
+            let date = httpdate::parse_http_date(&request.headers["date"]).unwrap();
+            let now = date.duration_since(UNIX_EPOCH).unwrap().as_secs();
+            let token = nextcloud_token(state, at, secret, Timestamp(i64::try_from(now).unwrap())).await;
+            if let Err(why) = token {
+                return Err((400, format!("no token for it: {why}")));
+            }
         }
         return Ok(match kind {
             Kind::Owncloud10 => (201, json!([]), flaws),

@@ -33,6 +33,7 @@ use super::Recorded;
 use super::Reply;
 use super::Rogue;
 use super::TestServer;
+use super::http;
 use super::post_raw;
 
 /// A product and its version, where versions differ.
@@ -152,6 +153,7 @@ pub struct Given {
 struct State {
     kind: Kind,
     provider: Provider,
+    ecdsa: EcdsaKeyPair,
     judged: Mutex<Vec<Judged>>,
     given: Mutex<Vec<Given>>,
     /// Whom its people have traded an invite with.
@@ -173,7 +175,6 @@ pub struct Standin {
     pub kind: Kind,
     state: Arc<State>,
     rsa: RsaSigningKey,
-    ecdsa: EcdsaKeyPair,
 }
 
 /// Making one takes a good part of a second.
@@ -188,11 +189,11 @@ impl Standin {
         let mut rogue = Rogue::start().await;
         let host = rogue.provider.clone();
         let rsa = RsaSigningKey::from_pkcs8(&format!("https://{host}/ocm#signature"), &RSA).unwrap();
-        let ecdsa = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         rogue.key = SigningKey::from_seed(&format!("{host}#key1"), &ocmesh::random::bytes()).unwrap();
         let state = Arc::new(State {
             kind,
             provider: host,
+            ecdsa: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
             judged: Mutex::default(),
             given: Mutex::default(),
             friends: Mutex::default(),
@@ -208,7 +209,6 @@ impl Standin {
             kind,
             state: Arc::clone(&state),
             rsa,
-            ecdsa,
         };
         standin.publish();
         standin.rogue.judged_by(Arc::new(move |request| {
@@ -245,7 +245,7 @@ impl Standin {
         self.rogue.reply("GET", "/login", login);
         match self.kind {
             Kind::Nextcloud35 => {
-                let keys = json!({ "keys": [self.ecdsa_jwk()] });
+                let keys = json!({ "keys": [self.state.ecdsa_jwk()] });
                 self.rogue
                     .reply("GET", "/.well-known/jwks.json", Reply::json(200, keys));
             }
@@ -259,7 +259,7 @@ impl Standin {
         }
     }
 
-    fn discovery(&self) -> Value {
+    pub fn discovery(&self) -> Value {
         let kind = self.kind;
         let fixture = match kind {
             Kind::Owncloud10 => "owncloud/discovery-10.json",
@@ -336,9 +336,14 @@ impl Standin {
         self.state.friends.lock().unwrap().push(server.provider().to_string());
     }
 
+    /// The message by which its user shares something with `user` there.
+    pub fn share_body(&self, server: &TestServer, user: &str, folder: bool) -> Value {
+        words::share(self.kind, &self.state.provider, server.provider(), user, folder)
+    }
+
     /// Its user shares a file or a folder with `user` there.
     pub async fn shares(&self, server: &TestServer, user: &str, folder: bool) -> (Given, reqwest::Response) {
-        let body = words::share(self.kind, &self.state.provider, server.provider(), user, folder);
+        let body = self.share_body(server, user, folder);
         let protocol = &body["protocol"];
         let secret = ["options", "webdav"]
             .iter()
@@ -378,12 +383,82 @@ impl Standin {
                 .into_iter()
                 .filter(|(name, _)| *name != "host")
                 .collect(),
-            (Form::Rfc9421, Kind::Nextcloud35) => self.sign_es256(&url, &body, now),
+            (Form::Rfc9421, Kind::Nextcloud35) => self.state.sign_es256(&url, &body, now),
             (Form::Rfc9421, _) => signature::sign(&self.rogue.key, "POST", &url, &body, now, false),
         };
         post_raw(server, path, "application/json", body, &headers).await
     }
 
+    /// Reads a file that was shared with its user, in its own way; gives status and content.
+    pub async fn reads(&self, server: &TestServer) -> (u16, String) {
+        let body = self.last("shares").body;
+        let webdav = &body["protocol"]["webdav"];
+        let secret = webdav["sharedSecret"].as_str().unwrap();
+        let strict = webdav["requirements"] == json!(["must-exchange-token"]);
+        let uri = webdav["uri"].as_str().unwrap();
+        let (address, credential) = match self.kind {
+            Kind::Nextcloud35 => {
+                let token =
+                    judge::nextcloud_token(&self.state, &server.url("/ocm/token"), secret, server.clock.now()).await;
+                (server.url("/dav/ocm/"), format!("Bearer {}", token.unwrap()))
+            }
+            kind if kind.is_php() => {
+                let pair = format!("{secret}:{}", if kind == Kind::Seafile { ":" } else { "" });
+                (
+                    server.url("/public.php/webdav/"),
+                    format!("Basic {}", STANDARD.encode(pair)),
+                )
+            }
+            Kind::OpencloudmeshGo => (
+                server.url(&format!("/dav/ocm/{uri}")),
+                self.exchanges(server, secret).await,
+            ),
+            Kind::Reva if strict => (format!("{uri}/"), self.exchanges(server, secret).await),
+            Kind::Reva => (format!("{uri}/"), format!("Bearer {secret}")),
+            _ => (
+                format!("{uri}/{}", body["name"].as_str().unwrap()),
+                format!("Bearer {secret}"),
+            ),
+        };
+        let answer = http()
+            .get(address)
+            .header("authorization", credential)
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Has a secret exchanged for a token: the header that opens the share.
+    async fn exchanges(&self, server: &TestServer, secret: &str) -> String {
+        let grant = if self.kind == Kind::Reva {
+            "ocm_share"
+        } else {
+            "authorization_code"
+        };
+        let form = format!("grant_type={grant}&client_id={}&code={secret}", self.state.provider);
+        let (url, form) = (server.url("/ocm/token"), form.into_bytes());
+        let headers = match self.kind.form() {
+            Form::Rfc9421 => signature::sign(&self.rogue.key, "POST", &url, &form, server.clock.now(), false),
+            _ => Vec::new(),
+        };
+        let answer = post_raw(
+            server,
+            "/ocm/token",
+            "application/x-www-form-urlencoded",
+            form,
+            &headers,
+        )
+        .await;
+        let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        format!(
+            "Bearer {}",
+            answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}"))
+        )
+    }
+}
+
+impl State {
     /// As Nextcloud 35 does: no `alg`, no `tag`.
     fn sign_es256(&self, url: &str, body: &[u8], now: Timestamp) -> Vec<(&'static str, String)> {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
@@ -409,7 +484,7 @@ impl Standin {
     }
 
     fn es256_kid(&self) -> String {
-        format!("https://{}/ocm#ecdsa-p256-sha256-1", self.state.provider)
+        format!("https://{}/ocm#ecdsa-p256-sha256-1", self.provider)
     }
 
     fn ecdsa_jwk(&self) -> Value {
