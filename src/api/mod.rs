@@ -5,6 +5,7 @@ mod directories;
 mod files;
 mod keys;
 mod people;
+pub mod recipes;
 mod requests;
 mod servers;
 mod shares;
@@ -157,12 +158,23 @@ pub enum Call {
     PeerShow {
         host: String,
     },
+    /// Sets what differs for one server; what is `None` is as for all others.
+    PeerSet {
+        host: String,
+        signatures: Option<String>,
+        dialect: Option<String>,
+        by: String,
+    },
     /// The same, asked for now.
     PeerRefresh {
         host: String,
     },
     PeerExplain {
         host: String,
+    },
+    /// For a product or a server that is known; all products where none is named.
+    PeerRecipe {
+        name: Option<String>,
     },
     DirectoryList,
     /// All of them where none is named.
@@ -279,8 +291,16 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::PeerRemove { host } => servers::remove(site, &host).await?,
         Call::PeerList => servers::list(site).await?,
         Call::PeerShow { host } => servers::show(site, &host).await?,
+        Call::PeerSet {
+            host,
+            signatures,
+            dialect,
+            by,
+        } => servers::set(site, &host, signatures.as_deref(), dialect, by).await?,
         Call::PeerRefresh { host } => servers::refresh(site, &host).await?,
         Call::PeerExplain { host } => servers::explain(site, &host).await?,
+        Call::PeerRecipe { name: None } => recipes::list(site)?,
+        Call::PeerRecipe { name: Some(name) } => recipes::show(site, &name).await?,
         Call::DirectoryList => directories::list(site).await?,
         Call::DirectoryRefresh { url: None } => directories::refresh_all(site).await?,
         Call::DirectoryRefresh { url: Some(url) } => directories::refresh(site, &url).await?,

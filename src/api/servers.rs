@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::ocm::address::Provider;
 use crate::outbox::Delivery;
 use crate::outbox::Failure;
+use crate::peers::settings::PeerSettings;
 use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
 use crate::peers::trust::TrustRule;
@@ -76,6 +77,20 @@ pub async fn show(site: &Site, host: &str) -> Result<Value> {
     portrait(site, &read(host)?).await
 }
 
+/// Sets how a server's signatures are dealt with, and how it is spoken to.
+pub async fn set(
+    site: &Site,
+    host: &str,
+    signatures: Option<&str>,
+    dialect: Option<String>,
+    by: String,
+) -> Result<Value> {
+    let provider = read(host)?;
+    let settings = PeerSettings::read(&provider, signatures, dialect, by, site.clock.now())?;
+    site.peers.set_settings(&settings).await?;
+    portrait(site, &provider).await
+}
+
 /// Asks the server what it says of itself now.
 pub async fn refresh(site: &Site, host: &str) -> Result<Value> {
     let host = read(host)?;
@@ -98,12 +113,25 @@ async fn portrait(site: &Site, host: &Provider) -> Result<Value> {
             "resource_types": discovery.resource_types().collect::<Vec<_>>(),
         })
     });
+    let settings = site.peers.settings_of(host).await?;
+    let met = site.peers.recall(host).await?;
     let key = |(kid, thumbprint): (String, String)| json!({ "kid": kid, "thumbprint": thumbprint });
     Ok(json!({
         "host": host.to_string(),
         "decision": decision.decision,
         "because": decision.because,
         "signs_since": since.map(|at| at.to_string()),
+        "speaks": met.as_ref().map(|met| json!({
+            "dialect": met.dialect.id,
+            "name": met.dialect.name,
+            "limits": met.dialect.limits,
+            "chosen_by_hand": settings.as_ref().is_some_and(|settings| settings.dialect.is_some()),
+        })),
+        "signatures": met.as_ref().map(|met| json!({
+            "policy": met.policy,
+            "ours": met.signing,
+            "why_not": met.why_not,
+        })),
         "discovery": said,
         "keys": account.keys.into_iter().map(key).collect::<Vec<_>>(),
         "last_error": account.failed.map(|(error, at)| json!(Failure::new(&error, at))),
@@ -115,7 +143,7 @@ fn moment_or_never(at: Timestamp) -> Option<String> {
     (at > Timestamp(0)).then(|| at.to_string())
 }
 
-fn read(host: &str) -> Result<Provider> {
+pub(super) fn read(host: &str) -> Result<Provider> {
     let host = host.trim();
     Provider::parse_lenient(host.strip_suffix('.').unwrap_or(host))
         .map_err(|invalid| Error::from(invalid).in_field("host"))

@@ -19,12 +19,28 @@ pub enum Verb {
     List,
     /// Show what is known of a server: what it says of itself, its keys, the last failure
     Show { host: String },
+    /// Set what differs for one server; what is not given is as for all others
+    Set {
+        host: String,
+        /// required, if-advertised, or off: whether its messages, and ours to it, must be signed
+        #[arg(long, value_name = "POLICY")]
+        signatures: Option<String>,
+        /// The way to speak with it, in place of the one that its own document tells
+        #[arg(long, value_name = "ID")]
+        dialect: Option<String>,
+    },
     /// Ask a server anew what it says of itself; keys that it has taken back count no longer
     Refresh { host: String },
     /// Say whether a server is allowed, and which rule decides
     Explain { host: String },
     /// Ask a server whether it can verify what this one signs
     Probe { host: String },
+    /// Print what the admin of another server has to enter to federate with this one; without a name, for which products
+    Recipe {
+        /// A product, or a server that is known
+        #[arg(value_name = "PRODUCT|HOST")]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,30 +73,41 @@ impl Verb {
                 )
             }),
             Self::Show { host } => Request::new(Call::PeerShow { host }, portrait),
+            Self::Set {
+                host,
+                signatures,
+                dialect,
+            } => {
+                let call = Call::PeerSet {
+                    host,
+                    signatures,
+                    dialect,
+                    by: whoever(),
+                };
+                Request::new(call, portrait)
+            }
             Self::Refresh { host } => Request::new(Call::PeerRefresh { host }, portrait),
             Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
             Self::Probe { host } => Request::new(Call::PeerProbe { host }, |probed| {
                 table::clean(&table::field(probed, "because"))
             }),
+            Self::Recipe { name: None } => Request::new(Call::PeerRecipe { name: None }, |recipes| {
+                table::rows(recipes, &["id", "product"], "No recipes.")
+            }),
+            Self::Recipe { name } => Request::new(Call::PeerRecipe { name }, recipe),
         })
     }
 }
 
 impl Rule {
     fn request(self, allow: bool) -> Request {
-        let by = std::env::var("SUDO_USER")
-            .or_else(|_| std::env::var("USER"))
-            .map_or_else(
-                |_| "the command line".to_owned(),
-                |user| format!("{user} on the command line"),
-            );
         let call = Call::PeerRule {
             host: self.host,
             allow,
             reason: self.reason,
             note: self.note,
             until: self.until,
-            by,
+            by: whoever(),
         };
         Request::new(call, |rule| {
             let verdict = if rule["verdict"] == "allow" {
@@ -93,8 +120,22 @@ impl Rule {
     }
 }
 
+/// Who gives the command, as far as that can be known.
+fn whoever() -> String {
+    std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .map_or_else(
+            |_| "the command line".to_owned(),
+            |user| format!("{user} on the command line"),
+        )
+}
+
 fn portrait(answer: &serde_json::Value) -> String {
-    let line = |label: &str, value: String| format!("\n  {label:14} {}", table::clean(&value));
+    // What there is nothing to say of is left out.
+    let line = |label: &str, value: String| match value.as_str() {
+        "" => String::new(),
+        value => format!("\n  {label:14} {}", table::clean(value)),
+    };
     let words = |list: &serde_json::Value| {
         let words = list
             .as_array()
@@ -119,6 +160,24 @@ fn portrait(answer: &serde_json::Value) -> String {
         text.push_str(&line("takes", words(&said["resource_types"])));
         text.push_str(&line("asked", table::field(said, "fetched")));
     }
+    let speaks = &answer["speaks"];
+    if !speaks.is_null() {
+        let by_hand = if speaks["chosen_by_hand"] == true {
+            ", set by an admin"
+        } else {
+            ""
+        };
+        let (name, id) = (table::field(speaks, "name"), table::field(speaks, "dialect"));
+        text.push_str(&line("speaks", format!("{name} ({id}{by_hand})")));
+        text.push_str(&line("limits", table::field(speaks, "limits")));
+        let signatures = &answer["signatures"];
+        text.push_str(&line("signatures", table::field(signatures, "policy")));
+        let ours = match signatures["ours"].as_str() {
+            Some(ours) => ours.to_owned(),
+            None => table::field(signatures, "why_not"),
+        };
+        text.push_str(&line("ours", ours));
+    }
     text.push_str(&line("signs since", table::field(answer, "signs_since")));
     for key in answer["keys"].as_array().into_iter().flatten() {
         let key = format!("{} {}", table::field(key, "kid"), table::field(key, "thumbprint"));
@@ -140,4 +199,27 @@ fn explanation(answer: &serde_json::Value) -> String {
         text.push_str(&format!("\n  {} {question:24} {}{mark}", at + 1, table::clean(&answer)));
     }
     text
+}
+
+/// What is to be pasted stands on lines of its own, and as it is.
+fn recipe(answer: &serde_json::Value) -> String {
+    let mut text = match answer["host"].as_str() {
+        Some(host) => format!("{host}: {}\n", table::field(answer, "product")),
+        None => format!("{}\n", table::field(answer, "product")),
+    };
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        let warning = warning.as_str().unwrap_or_default();
+        text.push_str(&format!("\nMind: {}\n", table::clean(warning)));
+    }
+    for (at, step) in answer["steps"].as_array().into_iter().flatten().enumerate() {
+        text.push_str(&format!("\n{}. {}", at + 1, table::clean(&table::field(step, "text"))));
+        text.push('\n');
+        if let Some(file) = step["file"].as_str() {
+            text.push_str(&format!("   In {file}:\n"));
+        }
+        if let Some(paste) = step["paste"].as_str() {
+            text.push_str(&format!("\n{paste}\n"));
+        }
+    }
+    text.trim_end().to_owned()
 }

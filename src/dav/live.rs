@@ -14,7 +14,7 @@ use super::xml;
 use super::xml::Name;
 
 /// ownCloud's namespace, in which Nextcloud too asks what it may do.
-const OWNCLOUD: &str = "http://owncloud.org/ns";
+const OC: &str = "http://owncloud.org/ns";
 
 /// The two in which Nextcloud and ownCloud ask what may be passed on: the first decides whether they try to write.
 const COLLABORATION: &str = "http://open-collaboration-services.org/ns";
@@ -77,13 +77,13 @@ impl Room {
 
 /// Whether a client may not set this, because it is the server's to say.
 pub(super) fn is_live(name: &Name) -> bool {
-    let owncloud = ["permissions", "size", "id", "fileid", "checksums"];
+    let extended = ["permissions", "size", "id", "fileid", "checksums"];
     match name.namespace.as_str() {
         xml::DAV => {
             let local = name.local.as_str();
             ALL.contains(&local) || local.starts_with("quota-")
         }
-        OWNCLOUD => owncloud.contains(&name.local.as_str()),
+        OC => extended.contains(&name.local.as_str()),
         COLLABORATION | CLOUD_MESH => name.local == "share-permissions",
         _ => false,
     }
@@ -120,8 +120,8 @@ impl View<'_> {
                 .used
                 .filter(|_| entry.is_folder())
                 .map(|bytes| bytes.to_string()),
-            (OWNCLOUD, "permissions") => Some(self.permissions(resource)),
-            (OWNCLOUD, "size") => of_file(entry.size.to_string()),
+            (OC, "permissions") => Some(self.permissions(resource)),
+            (OC, "size") => of_file(entry.size.to_string()),
             (COLLABORATION, "share-permissions") => {
                 Some(permission_bits(self.mount.rights, entry.is_folder(), resource.spot == Spot::Root).to_string())
             }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::ocm::dialect::Dialect;
+use crate::ocm::dialect::Folders;
 use crate::ocm::dialect::Spelling;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Criterion;
@@ -74,14 +75,13 @@ pub enum Obstacle {
 ///
 /// An [`Obstacle`] names what is in the way and what can be done.
 pub fn preflight(ours: Abilities, peer: &Discovery, dialect: &'static Dialect, wish: Wish) -> Result<Terms, Obstacle> {
-    let called = if dialect.folders_as_files {
-        ResourceType::File
-    } else {
-        wish.resource_type
+    let called = match dialect.folders {
+        Folders::AsListed => wish.resource_type,
+        // A file for a user may always be tried.
+        Folders::AsFiles | Folders::Always => ResourceType::File,
     };
     let (resource, kind) = (called.as_str(), wish.share_type.as_str());
-    let unlisted = dialect.folders_unlisted && peer.supports("file", kind, "webdav");
-    if !unlisted && !peer.supports(resource, kind, "webdav") {
+    if !peer.supports(resource, kind, "webdav") {
         return Err(if wish.share_type == ShareType::User {
             Obstacle::TheyTakeNo(wish.resource_type)
         } else {

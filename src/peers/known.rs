@@ -137,6 +137,7 @@ impl Known {
     /// The question is asked to its end even if whoever wanted to know goes away meanwhile: the next one has the answer.
     pub async fn discovery(&self, host: &Provider) -> Result<Arc<Discovery>> {
         if let Some(fresh) = self.remembered(host).await?.fresh(self.clock.now(), self.max_age) {
+            self.keep(host).await?;
             return Ok(fresh);
         }
         let (asking, name) = (self.clone(), host.clone());
@@ -297,9 +298,9 @@ impl Known {
         Ok(document)
     }
 
-    /// Keeps a document that was fetched since the last time, if its server is one that we have met: strangers leave
-    /// nothing on our disk (T-10).
-    async fn keep(&self, host: &Provider) -> Result<()> {
+    /// Keeps a document that was fetched since the last time, if its server is one that we have met by now: strangers
+    /// leave nothing on our disk (T-10).
+    pub async fn keep(&self, host: &Provider) -> Result<()> {
         let slot = self.slot(host);
         let unkept = {
             let mut said = slot.said();
@@ -322,8 +323,9 @@ impl Known {
             })
             .await?;
         if met {
-            self.store.run_early(async |txn| txn.put(&kept).await).await?;
+            return self.store.run_early(async |txn| txn.put(&kept).await).await;
         }
+        slot.said().unkept = true;
         Ok(())
     }
 

@@ -63,8 +63,16 @@ pub struct Peer {
     pub discovery: Arc<Discovery>,
     pub dialect: &'static Dialect,
     pub signing: Signing,
-    /// What holds for its signatures, and ours to it.
+}
+
+/// How a server would be dealt with, for people to see.
+#[derive(Clone, Debug)]
+pub struct Met {
+    pub dialect: &'static Dialect,
     pub policy: SignaturePolicy,
+    /// None where it would not be dealt with as it is: then there is a `why_not`.
+    pub signing: Option<Signing>,
+    pub why_not: Option<String>,
 }
 
 /// How what is sent to a peer is signed (SIG-3b): never in both forms, for they use the same header.
@@ -195,7 +203,8 @@ impl Peers {
     ///
     /// # Errors
     ///
-    /// [`Reason::WeRefuseThem`] before anything is sent (DIS-12); a reason of [`Kind::Peer`] if it can't be had.
+    /// [`Reason::WeRefuseThem`] before anything is sent (DIS-12); a reason of
+    /// [`Kind::Peer`](crate::error::Kind::Peer) if it can't be had.
     pub async fn discover(&self, host: &Provider, purpose: Purpose) -> Result<Arc<Discovery>> {
         self.permit(host, purpose).await?;
         self.known.discovery(host).await
@@ -314,26 +323,45 @@ impl Peers {
         }
     }
 
+    /// How the server would be dealt with, by what it said last, for people to see; it is not asked.
+    pub async fn recall(&self, host: &Provider) -> Result<Option<Met>> {
+        let Some((discovery, _)) = self.known.account(host).await?.discovery else {
+            return Ok(None);
+        };
+        let decision = self.explain(host, Purpose::Federate).await?;
+        let signing = self.signing(&decision, &discovery, Purpose::Federate).await;
+        Ok(Some(Met {
+            dialect: self.dialect(host, &discovery).await?,
+            policy: self.policy(host).await?,
+            why_not: signing.as_ref().err().map(ToString::to_string),
+            signing: signing.ok(),
+        }))
+    }
+
     async fn recognise(&self, decision: &Decision, discovery: Arc<Discovery>, purpose: Purpose) -> Result<Peer> {
         let host = &decision.host;
-        let settings = self.settings_of(host).await?;
-        let chosen = settings.as_ref().and_then(|settings| settings.dialect.as_deref());
-        let policy = self.policy(host).await?;
-        let signing = match policy {
+        Ok(Peer {
+            provider: host.clone(),
+            dialect: self.dialect(host, &discovery).await?,
+            signing: self.signing(decision, &discovery, purpose).await?,
+            discovery,
+        })
+    }
+
+    async fn dialect(&self, host: &Provider, discovery: &Discovery) -> Result<&'static Dialect> {
+        let chosen = self.settings_of(host).await?.and_then(|settings| settings.dialect);
+        let chosen = chosen.as_deref().and_then(dialect::named);
+        Ok(chosen.unwrap_or_else(|| dialect::of(discovery)))
+    }
+
+    async fn signing(&self, decision: &Decision, discovery: &Discovery, purpose: Purpose) -> Result<Signing> {
+        let policy = self.policy(&decision.host).await?;
+        Ok(match policy {
             SignaturePolicy::Off => Signing::Unsigned,
             _ if discovery.has(Capability::HttpSig) => Signing::Rfc9421,
             _ if discovery.public_key().is_some() && self.settings.draft_cavage => Signing::DraftCavage,
             SignaturePolicy::IfAdvertised if self.is_known(decision, purpose).await? => Signing::Unsigned,
-            _ => return Err(answers::too_old(host, policy)),
-        };
-        Ok(Peer {
-            provider: host.clone(),
-            dialect: chosen
-                .and_then(dialect::named)
-                .unwrap_or_else(|| dialect::of(&discovery)),
-            discovery,
-            signing,
-            policy,
+            _ => return Err(answers::too_old(&decision.host, policy)),
         })
     }
 
@@ -365,18 +393,7 @@ impl Peers {
     }
 
     /// Sets what differs for one server; nothing differs where neither is given.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason::Invalid`] for a dialect that nobody speaks.
     pub async fn set_settings(&self, settings: &PeerSettings) -> Result<()> {
-        if let Some(id) = &settings.dialect
-            && dialect::named(id).is_none()
-        {
-            let known: Vec<_> = dialect::ALL.iter().map(|dialect| dialect.id).collect();
-            let why = format!("This is none of {}.", known.join(", "));
-            return Err(Error::invalid("dialect", why));
-        }
         self.store
             .run(async |txn| {
                 if settings.signatures.is_none() && settings.dialect.is_none() {

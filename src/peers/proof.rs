@@ -135,6 +135,7 @@ impl Peers {
             Form::Old(unverified) => self.check_old(&decision, request, unverified, now, &window).await?,
         };
         self.mark_seen(&signer, &replay_id, now).await?;
+        self.known.keep(&signer).await?;
         Ok(signer)
     }
 

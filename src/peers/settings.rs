@@ -4,7 +4,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::error::Result;
 use crate::ocm::address::Provider;
+use crate::ocm::dialect;
 use crate::store::Key;
 use crate::store::Record;
 
@@ -46,6 +49,46 @@ pub struct PeerSettings {
     pub dialect: Option<String>,
     pub by: String,
     pub since: Timestamp,
+}
+
+impl PeerSettings {
+    /// Reads the two settings from the words for them; empty ones are as none.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Invalid`](crate::error::Reason::Invalid) naming the field, with the words there are.
+    pub fn read(
+        provider: &Provider,
+        signatures: Option<&str>,
+        dialect: Option<String>,
+        by: String,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let none_of = |field: &'static str, known: Vec<&str>| {
+            Error::invalid(field, format!("This is none of {}.", known.join(", ")))
+        };
+        let signatures = match signatures.filter(|word| !word.is_empty()) {
+            None => None,
+            Some(word) => Some(
+                SignaturePolicy::from_word(word)
+                    .ok_or_else(|| none_of("signatures", SignaturePolicy::ALL.map(SignaturePolicy::as_str).to_vec()))?,
+            ),
+        };
+        let dialect = dialect.filter(|id| !id.is_empty());
+        if dialect.as_deref().is_some_and(|id| dialect::named(id).is_none()) {
+            return Err(none_of(
+                "dialect",
+                dialect::ALL.iter().map(|dialect| dialect.id).collect(),
+            ));
+        }
+        Ok(Self {
+            provider: provider.clone(),
+            signatures,
+            dialect,
+            by,
+            since: now,
+        })
+    }
 }
 
 impl Record for PeerSettings {

@@ -342,7 +342,7 @@ impl Remote {
         match status {
             // OpenCloud has no other answer to a share that was taken back, and tells nobody; nor does reva.
             500 => Error::new(
-                Reason::PeerBadAnswer,
+                Reason::PeerBusy,
                 format!(
                     "{host} fails to open this share (500): it has ended there, or that server is broken. Ask {}.",
                     share.sender

@@ -186,3 +186,38 @@ fn t68_no_template_writes_text_that_is_not_escaped() {
         }
     }
 }
+
+/// What is done for one product stands in `ocm/dialect`, where it can be found; a comment elsewhere may say which product
+/// forced something that is done for all. Only the name of a namespace is part of the wire.
+#[test]
+fn no_product_is_dealt_with_outside_the_dialects() {
+    let products = [
+        "nextcloud",
+        "owncloud",
+        "opencloud",
+        "ocis",
+        "cernbox",
+        "seafile",
+        "reva",
+    ];
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if source.path.starts_with("ocm/dialect") || source.path.contains("tests") {
+            continue;
+        }
+        let code = source
+            .lines
+            .iter()
+            .take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+        for (number, line) in code {
+            let said = line.split("//").next().unwrap_or_default().to_lowercase();
+            let words = said.split(|c: char| !c.is_ascii_alphanumeric());
+            let named = words.into_iter().any(|word| products.contains(&word));
+            let on_the_wire = line.contains("http://owncloud.org/ns");
+            if named && !on_the_wire {
+                wrong.push(format!("src/{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}

@@ -18,6 +18,7 @@ mod outbound;
 mod outbox;
 mod outside;
 mod probe;
+mod recipes;
 mod resource_access;
 mod rules;
 mod settings;

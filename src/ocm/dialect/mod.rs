@@ -4,6 +4,7 @@
 //! [`super::share`], [`super::address`]). Here is what belongs to some servers only, and needs a decision of its own.
 
 pub mod cavage;
+pub mod recipe;
 pub mod user_id;
 
 use std::time::Duration;
@@ -31,10 +32,7 @@ pub struct Dialect {
     pub spelling: Spelling,
     /// Takes a `uri` only where that is absolute.
     pub absolute_uri: bool,
-    /// Takes folders, but only where they are called files.
-    pub folders_as_files: bool,
-    /// Takes folders, although it lists files only.
-    pub folders_unlisted: bool,
+    pub folders: Folders,
     /// Finds the recipient only where the address has a scheme.
     pub scheme_in_recipient: bool,
     /// Finds the recipient only by the plain id, although it wraps the ids that it sends.
@@ -58,6 +56,17 @@ pub enum Spelling {
     Options,
     /// `multi`, with the address under both of its names.
     BothAddresses,
+}
+
+/// Whether a server takes folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folders {
+    /// If it lists them.
+    AsListed,
+    /// Whatever it lists.
+    Always,
+    /// Under the name of files.
+    AsFiles,
 }
 
 /// What a server must find in a notification besides what the draft asks for.
@@ -87,8 +96,7 @@ const DRAFT: Dialect = Dialect {
     recognise: |_| true,
     spelling: Spelling::Multi,
     absolute_uri: false,
-    folders_as_files: false,
-    folders_unlisted: false,
+    folders: Folders::AsListed,
     scheme_in_recipient: false,
     plain_recipient: false,
     notifications: Notifications::Plain,
@@ -100,7 +108,7 @@ const DRAFT: Dialect = Dialect {
 /// What all versions of Nextcloud have in common. It slows unknown callers down by sleeping, for up to half a minute.
 const NEXTCLOUD: Dialect = Dialect {
     spelling: Spelling::Options,
-    folders_as_files: true,
+    folders: Folders::AsFiles,
     notifications: Notifications::WithSecret,
     old_user_id: true,
     patience: Duration::from_secs(40),
@@ -111,8 +119,8 @@ const NEXTCLOUD: Dialect = Dialect {
 const REVA: Dialect = Dialect {
     spelling: Spelling::BothAddresses,
     absolute_uri: true,
-    folders_unlisted: true,
     plain_recipient: true,
+    folders: Folders::Always,
     patience: Duration::from_secs(20),
     ..DRAFT
 };
@@ -219,7 +227,7 @@ impl Dialect {
                 message
             }
         };
-        if self.folders_as_files {
+        if self.folders == Folders::AsFiles {
             message["resourceType"] = json!("file");
         }
         if self.scheme_in_recipient {
@@ -245,7 +253,7 @@ impl Dialect {
         if self.notifications == Notifications::Plain {
             return message;
         }
-        if self.folders_as_files {
+        if self.folders == Folders::AsFiles {
             message["resourceType"] = json!("file");
         }
         // Unsharing is for owners there: who gives a share back declines it.

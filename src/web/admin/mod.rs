@@ -1,5 +1,6 @@
 //! Pages for the admins of this server.
 
+pub mod connect;
 pub mod directories;
 pub mod keys;
 pub mod peer;

@@ -3,13 +3,20 @@
 use actix_web::web::Data;
 use actix_web::web::Path;
 use askama::Template;
+use serde::Deserialize;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
 use crate::ocm::address::Provider;
+use crate::ocm::dialect;
+use crate::ocm::dialect::Dialect;
 use crate::ocm::discovery::Discovery;
 use crate::peers::Account;
+use crate::peers::Met;
+use crate::peers::Signing;
+use crate::peers::settings::PeerSettings;
+use crate::peers::settings::SignaturePolicy;
 use crate::peers::trust::Decision;
 use crate::peers::trust::Purpose;
 use crate::site::Site;
@@ -31,9 +38,24 @@ struct Show {
     decision: Decision,
     account: Account,
     signs_since: Option<Timestamp>,
+    met: Option<Met>,
+    settings: Option<PeerSettings>,
 }
 
 impl Show {
+    /// The policies there are, and whether each is the one that was set for this server.
+    fn policies(&self) -> [(SignaturePolicy, bool); 3] {
+        let set = self.settings.as_ref().and_then(|settings| settings.signatures);
+        SignaturePolicy::ALL.map(|policy| (policy, set == Some(policy)))
+    }
+
+    /// The same for dialects.
+    fn dialects(&self) -> Vec<(&'static Dialect, bool)> {
+        let set = self.settings.as_ref().and_then(|settings| settings.dialect.as_deref());
+        let chosen = |dialect: &'static Dialect| (dialect, set == Some(dialect.id));
+        dialect::ALL.iter().map(chosen).collect()
+    }
+
     /// What it says, and when it said so; none while that is to be asked for anew.
     fn said(&self) -> Option<(&Discovery, Option<Timestamp>)> {
         let (discovery, fetched) = self.account.discovery.as_ref()?;
@@ -58,6 +80,23 @@ pub async fn refresh(site: Data<Site>, _: Admin, host: Path<String>, form: Form<
     }
 }
 
+#[derive(Deserialize)]
+pub struct Chosen {
+    #[serde(default)]
+    signatures: String,
+    #[serde(default)]
+    dialect: String,
+}
+
+pub async fn set(site: Data<Site>, _: Admin, host: Path<String>, form: Form<Chosen>) -> Answer {
+    let host = Provider::parse(&host).map_err(Error::from)?;
+    let Chosen { signatures, dialect } = form.fields;
+    let by = form.session.user.name.clone();
+    let settings = PeerSettings::read(&host, Some(&signatures), Some(dialect), by, site.clock.now())?;
+    site.peers.set_settings(&settings).await?;
+    Ok(page::go(format!("/admin/servers/{host}")))
+}
+
 async fn portrait(site: &Site, session: &Session, host: Provider, fault: Option<Fault>) -> Result<Show> {
     Ok(Show {
         page: Page::of(site, session, "servers", host.to_string()),
@@ -65,6 +104,8 @@ async fn portrait(site: &Site, session: &Session, host: Provider, fault: Option<
         decision: site.peers.explain(&host, Purpose::Federate).await?,
         account: site.peers.account(&host).await?,
         signs_since: site.peers.signs_since(&host).await?,
+        met: site.peers.recall(&host).await?,
+        settings: site.peers.settings_of(&host).await?,
         host,
     })
 }

@@ -155,6 +155,8 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/admin/servers", "/admin/servers?why=b.example".to_owned()),
         ("/admin/servers/{host}", format!("/admin/servers/{}", pair.b.provider())),
         ("/admin/servers/{host}", "/admin/servers/b.example".to_owned()),
+        ("/admin/connect", "/admin/connect".to_owned()),
+        ("/admin/connect", "/admin/connect?to=opencloud".to_owned()),
         ("/admin/directories", "/admin/directories".to_owned()),
         ("/admin/users", "/admin/users".to_owned()),
         ("/admin/queue", "/admin/queue".to_owned()),
