@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::ocm::address::OcmAddress;
 use crate::ocm::address::Provider;
+use crate::ocm::dialect::user_id::unwrapped;
 use crate::store::Key;
 use crate::store::Listing;
 use crate::store::Page;
@@ -83,8 +84,26 @@ pub async fn add(txn: &mut Txn, contact: &Contact) -> Result<()> {
     .await
 }
 
+/// The contact at this address. A server may have wrapped an id when the invite was traded and write it plainly since its
+/// update, or the other way round: both name one person (INC-16).
 pub async fn get(txn: &mut Txn, user: &str, address: &OcmAddress) -> Result<Option<Contact>> {
-    txn.get::<Contact>(key(user, address)).await
+    if let Some(contact) = txn.get::<Contact>(key(user, address)).await? {
+        return Ok(Some(contact));
+    }
+    let plain = |address: &OcmAddress| unwrapped(address).unwrap_or_else(|| address.clone());
+    let wanted = plain(address);
+    let mut page = Page::first(500);
+    loop {
+        let some = list(txn, user, &page).await?;
+        let same = |contact: &Contact| contact.address.provider == wanted.provider && plain(&contact.address) == wanted;
+        if let Some(contact) = some.items.into_iter().find(same) {
+            return Ok(Some(contact));
+        }
+        match some.next {
+            Some(next) => page = Page::after(next, 500),
+            None => return Ok(None),
+        }
+    }
 }
 
 pub async fn list(txn: &mut Txn, user: &str, page: &Page) -> Result<Listing<Contact>> {

@@ -406,7 +406,11 @@ impl Invites {
                     "Somebody has already used this invite. If it was not you, tell the sender.",
                 ));
             }
-            (400 | 404, _) => {
+            (400 | 404, _)
+                if answer
+                    .complaint()
+                    .is_none_or(|said| !said.to_ascii_lowercase().contains("signature")) =>
+            {
                 return Err(Error::new(
                     Reason::InviteUnknown,
                     format!("{host} does not know this invite. It may have been revoked or have expired."),

@@ -110,7 +110,7 @@ impl Site {
             ledger: Ledger::new(store.clone()),
             handshakes: Handshakes::new(&config, store.clone(), client.clone(), peers.clone()),
             invites: Invites::new(&config, store.clone(), client.clone(), peers.clone()),
-            remote: Remote::new(&config, client.clone(), peers.clone(), clock.clone()),
+            remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
             courier: Courier::new(
                 Arc::clone(&config),
                 store.clone(),

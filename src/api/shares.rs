@@ -97,7 +97,7 @@ fn received_row(site: &Site, share: ReceivedShare) -> Value {
         "provider_id": share.provider_id,
         "user": share.user,
         "name": share.name,
-        "kind": share.resource_type(),
+        "kind": if share.is_folder() { "folder" } else { "file" },
         "sender": share.sender.to_string(),
         "owner": share.owner.to_string(),
         "permissions": share.offer.permissions,

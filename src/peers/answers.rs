@@ -36,8 +36,8 @@ pub(super) fn too_old(host: &Provider, policy: SignaturePolicy) -> Error {
 pub fn refused_by(host: &Provider, status: u16, complaint: Option<String>, retry_after: Option<Duration>) -> Error {
     let said = complaint.map_or_else(|| format!("{status}"), |complaint| format!("{status} {complaint}"));
     match status {
-        // Often for now only: they could not get our keys, or a clock was off.
-        401 => Error::new(
+        // Often for now only: they could not get our keys, or a clock was off. Nextcloud says 400 to a signature.
+        400 | 401 if status == 401 || said.to_ascii_lowercase().contains("sign") => Error::new(
             Reason::SignatureRejected,
             format!(
                 "{host} could not verify our signature ({said}): a clock, an old copy of our key, or a proxy between."

@@ -38,7 +38,9 @@ use crate::peers::Peers;
 use crate::peers::trust::Purpose;
 use crate::secret::Secret;
 use crate::shares::ReceivedShare;
+use crate::shares::received;
 use crate::shares::received::ReceivedState;
+use crate::store::Store;
 
 pub use self::multistatus::RemoteEntry;
 
@@ -52,6 +54,7 @@ const PROPFIND_BODY: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:prop
 /// The way to shares on other servers.
 #[derive(Clone)]
 pub struct Remote {
+    store: Store,
     client: Client,
     peers: Peers,
     clock: Clock,
@@ -68,8 +71,9 @@ struct Door {
 }
 
 impl Remote {
-    pub fn new(config: &Config, client: Client, peers: Peers, clock: Clock) -> Self {
+    pub fn new(config: &Config, store: Store, client: Client, peers: Peers, clock: Clock) -> Self {
         Self {
+            store,
             client,
             peers,
             clock,
@@ -84,7 +88,7 @@ impl Remote {
     ///
     /// [`Reason::ShareGone`]; [`Reason::TheyRefuseUs`]; other reasons of [`Kind::Peer`](crate::error::Kind::Peer).
     pub async fn list(&self, share: &ReceivedShare, path: &TreePath) -> Result<Vec<RemoteEntry>> {
-        let mut answer = self
+        let answer = self
             .ask(share, path, || {
                 Outbound::new("PROPFIND", self.nowhere())
                     .header("depth", "1")
@@ -96,8 +100,8 @@ impl Remote {
         match answer.answer.status {
             207 => {}
             // Deployed servers serve a shared file by GET alone; what it is called, the share says.
-            405 if !share.folder && path.is_root() => return Ok(vec![RemoteEntry::file(&share.name)]),
-            status => return Err(self.refused(host, status, &mut answer)),
+            405 | 501 if !share.is_folder() && path.is_root() => return Ok(vec![RemoteEntry::file(&share.name)]),
+            status => return Err(self.refused(share, path, status, &answer)),
         }
         let url = self.address(&self.door(share).await?.base, path)?;
         let body = self.client.collect(answer.body, MAX_LISTING, &host.to_string()).await?;
@@ -108,12 +112,19 @@ impl Remote {
             )
             .caused_by(why)
         })?;
-        if !share.folder && path.is_root() {
+        // Nextcloud calls whatever it shares a file; only this tells.
+        let opened_folder = entries.iter().any(|entry| entry.is_itself && entry.folder);
+        if path.is_root() && opened_folder && !share.is_folder() {
+            received::found_folder(&self.store, &share.id).await?;
+        }
+        if path.is_root() && !opened_folder && !share.is_folder() {
             // A file lists itself, under whatever address; people know it by the name it was shared under.
-            entries.truncate(1);
-            for entry in &mut entries {
-                entry.name.clone_from(&share.name);
-            }
+            let itself = entries.into_iter().next().unwrap_or_default();
+            entries = vec![RemoteEntry {
+                size: itself.size,
+                modified: itself.modified,
+                ..RemoteEntry::file(&share.name)
+            }];
         } else {
             entries.retain(|entry| !entry.is_itself);
         }
@@ -128,7 +139,7 @@ impl Remote {
     /// As [`Remote::list`].
     pub async fn get(&self, share: &ReceivedShare, path: &TreePath, range: Option<&str>) -> Result<Streamed> {
         not_the_folder_itself(share, path)?;
-        let mut answer = self
+        let answer = self
             .ask(share, path, || {
                 let request = Outbound::get(self.nowhere());
                 match range {
@@ -147,7 +158,7 @@ impl Remote {
                     share.sender.provider
                 ),
             )),
-            status => Err(self.refused(&share.sender.provider, status, &mut answer)),
+            status => Err(self.refused(share, path, status, &answer)),
         }
     }
 
@@ -173,7 +184,7 @@ impl Remote {
         let credential = self.credential(share, &door).await?;
         let mut request = Outbound::new("PUT", url).header("authorization", credential);
         request.body = Body::Stream(content, length);
-        let mut answer = self.client.open(request).await?;
+        let answer = self.client.open(request).await?;
         match answer.answer.status {
             200 | 201 | 204 => Ok(()),
             status => {
@@ -181,7 +192,7 @@ impl Remote {
                     // The next try begins with a fresh token.
                     self.tokens.invalidate(&share.id);
                 }
-                Err(self.refused(&share.sender.provider, status, &mut answer))
+                Err(self.refused(share, path, status, &answer))
             }
         }
     }
@@ -326,8 +337,21 @@ impl Remote {
         Ok(response.access_token)
     }
 
-    fn refused(&self, host: &Provider, status: u16, answer: &mut Streamed) -> Error {
+    fn refused(&self, share: &ReceivedShare, path: &TreePath, status: u16, answer: &Streamed) -> Error {
+        let host = &share.sender.provider;
         match status {
+            // OpenCloud has no other answer to a share that was taken back, and tells nobody; nor does reva.
+            500 => Error::new(
+                Reason::PeerBusy,
+                format!(
+                    "{host} fails to open this share (500): it has ended there, or that server is broken. Ask {}.",
+                    share.sender
+                ),
+            ),
+            404 | 410 if path.is_root() => Error::new(
+                Reason::ShareGone,
+                format!("{host} does not know this share any more. Ask {}.", share.sender),
+            ),
             401 => Error::new(Reason::ShareGone, format!("{host} does not open this share any more.")),
             403 => Error::new(Reason::ReadOnly, format!("{host} does not allow this.")),
             507 | 413 => Error::new(Reason::TooLarge, format!("{host} has no room for this.")),
@@ -348,7 +372,7 @@ struct FailedExchange {
 }
 
 fn not_the_folder_itself(share: &ReceivedShare, path: &TreePath) -> Result<()> {
-    if share.folder && path.is_root() {
+    if share.is_folder() && path.is_root() {
         return Err(Error::invalid(
             "path",
             "That is the shared folder itself; name a file in it.",

@@ -46,6 +46,9 @@ pub fn read(body: &[u8], path: &str) -> Result<Vec<RemoteEntry>, String> {
     let mut stack: Vec<String> = Vec::new();
     let mut href = String::new();
     let mut entry = RemoteEntry::default();
+    // What a server lists as missing comes under a status of its own, and is not so.
+    let mut found = RemoteEntry::default();
+    let mut there = true;
     let mut text = String::new();
     loop {
         let (namespace, event) = reader.read_resolved_event().map_err(|error| error.to_string())?;
@@ -60,11 +63,15 @@ pub fn read(body: &[u8], path: &str) -> Result<Vec<RemoteEntry>, String> {
                     href.clear();
                     entry = RemoteEntry::default();
                 }
-                entry.folder |= name == "D:collection";
+                if name == "D:propstat" {
+                    found = RemoteEntry::default();
+                    there = true;
+                }
+                found.folder |= name == "D:collection";
                 text.clear();
                 stack.push(name);
             }
-            Event::Empty(tag) => entry.folder |= element(&namespace, tag.local_name().as_ref()) == "D:collection",
+            Event::Empty(tag) => found.folder |= element(&namespace, tag.local_name().as_ref()) == "D:collection",
             Event::Text(part) => text.push_str(&part),
             Event::CData(part) => text.push_str(&part),
             Event::GeneralRef(reference) => {
@@ -78,8 +85,14 @@ pub fn read(body: &[u8], path: &str) -> Result<Vec<RemoteEntry>, String> {
                 let name = stack.pop().unwrap_or_default();
                 match (&*name, stack.last().map(String::as_str)) {
                     ("D:href", Some("D:response")) => text.trim().clone_into(&mut href),
-                    ("D:getcontentlength", _) => entry.size = text.trim().parse().ok(),
-                    ("D:getlastmodified", _) => entry.modified = moment(text.trim()),
+                    ("D:getcontentlength", _) => found.size = text.trim().parse().ok(),
+                    ("D:getlastmodified", _) => found.modified = moment(text.trim()),
+                    ("D:status", Some("D:propstat")) => there = is_success(text.trim()),
+                    ("D:propstat", _) if there => {
+                        entry.folder |= found.folder;
+                        entry.size = found.size.or(entry.size);
+                        entry.modified = found.modified.or(entry.modified);
+                    }
                     ("D:response", _) => entries.extend(place(std::mem::take(&mut entry), &href, &asked)),
                     _ => {}
                 }
@@ -131,6 +144,12 @@ fn element(namespace: &ResolveResult<'_>, local: &str) -> String {
     }
 }
 
+/// Of a status line such as `HTTP/1.1 200 OK`; a line that can't be read is no reason to hide what is there.
+fn is_success(line: &str) -> bool {
+    let status = line.split_ascii_whitespace().nth(1);
+    status.is_none_or(|status| status.starts_with('2'))
+}
+
 fn moment(text: &str) -> Option<Timestamp> {
     let date: SystemTime = (text.len() < 64).then(|| httpdate::parse_http_date(text).ok())??;
     let seconds = date.duration_since(UNIX_EPOCH).ok()?.as_secs();
@@ -176,6 +195,25 @@ mod tests {
         let body = r#"<multistatus xmlns="DAV:"><response><href>https://b.example/dav/7/x&amp;y&#46;txt</href></response></multistatus>"#;
         let entries = read(body.as_bytes(), "/dav/7/").unwrap();
         assert_eq!(entries[0].name, "x&y.txt");
+    }
+
+    #[test]
+    fn what_is_listed_as_missing_is_not_there() {
+        let prop = |status: &str, inside: &str| {
+            format!("<d:propstat><d:prop>{inside}</d:prop><d:status>HTTP/1.1 {status}</d:status></d:propstat>")
+        };
+        let good = prop("200 OK", "<d:resourcetype/><d:getcontentlength>12</d:getcontentlength>");
+        let missing = prop(
+            "404 Not Found",
+            "<d:getcontentlength></d:getcontentlength><d:resourcetype><d:collection/></d:resourcetype>",
+        );
+        for order in [format!("{good}{missing}"), format!("{missing}{good}")] {
+            let body = format!(
+                r#"<d:multistatus xmlns:d="DAV:"><d:response><d:href>/dav/7</d:href>{order}</d:response></d:multistatus>"#
+            );
+            let entries = read(body.as_bytes(), "/dav/7").unwrap();
+            assert_eq!((entries[0].kind, entries[0].size), ("file", Some(12)));
+        }
     }
 
     #[test]

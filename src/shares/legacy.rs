@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::ocm::address::OcmAddress;
 use crate::ocm::address::Provider;
 use crate::ocm::dialect::Notifications;
 use crate::ocm::notification::NotificationType;
@@ -118,15 +119,19 @@ impl Shares {
             .read(async |txn| {
                 let sent = txn.get::<SentShare>([&delivery.share]).await?;
                 let received = txn.get::<ReceivedShare>([&delivery.share]).await?;
-                let sent = sent.map(|share| (share.secret, share.share_with.identifier));
-                Ok(sent.or(received.map(|share| (share.offer.shared_secret, share.user))))
+                let sent = sent.map(|share| (false, share.secret, share.share_with));
+                let here = |user: &str| OcmAddress::new(user, self.own().clone());
+                Ok(match (sent, received) {
+                    (None, Some(share)) => Some((true, share.offer.shared_secret, here(&share.user)?)),
+                    (sent, _) => sent,
+                })
             })
             .await?;
-        let Some((secret, grantee)) = about else {
+        let Some((received, secret, grantee)) = about else {
             return Ok(body);
         };
         let message = serde_json::from_str(body.expose()).map_err(Error::internal)?;
-        let message = peer.dialect.notification(message, &secret, &grantee);
+        let message = peer.dialect.notification(message, received, &secret, &grantee);
         Ok(Secret::new(message.to_string()))
     }
 

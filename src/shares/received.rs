@@ -29,6 +29,7 @@ use crate::store::Key;
 use crate::store::Listing;
 use crate::store::Page;
 use crate::store::Record;
+use crate::store::Store;
 use crate::store::Txn;
 use crate::users::User;
 
@@ -63,7 +64,11 @@ pub struct ReceivedShare {
     pub sender_name: String,
     pub name: String,
     pub description: String,
+    /// As it was announced: what Nextcloud and its kin call a file may be a folder; see [`Self::is_folder`].
     pub folder: bool,
+    /// Announced as a file, and found to be a folder when it was opened.
+    #[serde(default)]
+    pub found_folder: bool,
     pub offer: WebdavOffer,
     pub created: Timestamp,
     pub expires: Option<Timestamp>,
@@ -91,8 +96,14 @@ impl Record for ReceivedShare {
 }
 
 impl ReceivedShare {
+    /// The word that it was announced with, for whoever announced it.
     pub fn resource_type(&self) -> &'static str {
         if self.folder { "folder" } else { "file" }
+    }
+
+    /// Whether it opens as a folder, as far as is known.
+    pub fn is_folder(&self) -> bool {
+        self.folder || self.found_folder
     }
 
     pub fn expired(&self, now: Timestamp) -> bool {
@@ -292,6 +303,19 @@ impl Shares {
     }
 }
 
+/// Notes that a share was announced as a file and is a folder.
+pub async fn found_folder(store: &Store, id: &str) -> Result<()> {
+    store
+        .run(async |txn| {
+            let Some(mut share) = txn.get::<ReceivedShare>([id]).await? else {
+                return Ok(());
+            };
+            share.found_folder = true;
+            txn.put(&share).await
+        })
+        .await
+}
+
 /// The share with this `providerId` from this server.
 pub(super) async fn shared_by(txn: &mut Txn, sender: &Provider, provider_id: &str) -> Result<Option<ReceivedShare>> {
     txn.find_one::<ReceivedShare>("provider-id", [&sender.to_string(), provider_id])
@@ -364,6 +388,7 @@ fn record(message: &ShareCreationNotification, user: &str, now: Timestamp) -> Re
         name: message.name.clone(),
         description: kept_part(message.description.as_deref().unwrap_or_default()).to_owned(),
         folder: message.resource_type == ResourceType::Folder,
+        found_folder: false,
         offer: message.webdav.clone(),
         created: now,
         expires: message.expiration,

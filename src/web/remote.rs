@@ -44,6 +44,8 @@ pub async fn browse(site: Data<Site>, session: Session, path: Path<(String, Stri
     let share = site.shares.received_share(&session.user.name, &path.0).await?;
     let path = files::below(&request, &root(&share))?;
     let entries = site.remote.list(&share, &path).await?;
+    // Opening it may have told that it is a folder.
+    let share = site.shares.received_share(&session.user.name, &share.id).await?;
     page::show(&List {
         page: Page::of(&site, &session, "received", path.name().unwrap_or(&share.name)),
         crumbs: files::crumbs(&share.name, &root(&share), &path),
@@ -55,7 +57,7 @@ pub async fn browse(site: Data<Site>, session: Session, path: Path<(String, Stri
 
 fn row(share: &ReceivedShare, folder: &TreePath, entry: RemoteEntry) -> Row {
     // A shared file is itself the root of its share, whatever it is called.
-    let path = if share.folder {
+    let path = if share.is_folder() {
         folder.join(&entry.name).ok()
     } else {
         Some(TreePath::root())
@@ -101,7 +103,7 @@ pub async fn upload(
 async fn pass_on(site: &Site, share: &ReceivedShare, folder: &TreePath, form: &mut FileForm) -> Result<()> {
     let mut sent = 0;
     while let Some((name, content)) = form.next().await? {
-        let place = if share.folder {
+        let place = if share.is_folder() {
             folder.join(&name)?
         } else {
             TreePath::root()

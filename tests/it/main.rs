@@ -6,6 +6,7 @@ mod architecture;
 mod code_flow;
 mod command_line;
 mod description;
+mod dialects;
 mod directories;
 mod discovery;
 mod handshake;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::ocm::address::OcmAddress;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Discovery;
 use crate::ocm::share::ShareCreationNotification;
@@ -35,6 +36,8 @@ pub struct Dialect {
     pub folders: Folders,
     /// Finds the recipient only where the address has a scheme.
     pub scheme_in_recipient: bool,
+    /// Finds the recipient only by the plain id, although it wraps the ids that it sends.
+    pub plain_recipient: bool,
     /// What it must find in notifications about a share.
     pub notifications: Notifications,
     /// Takes what is for reading only.
@@ -96,6 +99,7 @@ const DRAFT: Dialect = Dialect {
     absolute_uri: false,
     folders: Folders::AsListed,
     scheme_in_recipient: false,
+    plain_recipient: false,
     notifications: Notifications::Plain,
     reads_only: false,
     old_user_id: false,
@@ -116,6 +120,7 @@ const NEXTCLOUD: Dialect = Dialect {
 const REVA: Dialect = Dialect {
     spelling: Spelling::BothAddresses,
     absolute_uri: true,
+    plain_recipient: true,
     folders: Folders::Always,
     patience: Duration::from_secs(20),
     ..DRAFT
@@ -230,6 +235,11 @@ impl Dialect {
             let to = &share.share_with;
             message["shareWith"] = json!(format!("{}@https://{}", to.identifier, to.provider));
         }
+        if self.plain_recipient
+            && let Some(plain) = user_id::unwrapped(&share.share_with)
+        {
+            message["shareWith"] = json!(plain);
+        }
         // reva insists on the field, whatever is in it.
         if message["description"].is_null() && self.id != DRAFT.id {
             message["description"] = json!("");
@@ -237,11 +247,22 @@ impl Dialect {
         message
     }
 
-    /// Adds to a notification what such a server must find in it. The secret goes to the server that has it already, and
-    /// to none that reads signatures as the draft has them (INC-19).
-    pub fn notification(&self, mut message: Value, secret: &Secret, grantee: &str) -> Value {
+    /// A notification in the words that such a server understands, with what it must find in it. The secret goes to the
+    /// server that has it already, and to none that reads signatures as the draft has them (INC-19). `received`: it is
+    /// about a share that came from there.
+    pub fn notification(&self, mut message: Value, received: bool, secret: &Secret, grantee: &OcmAddress) -> Value {
         if self.notifications == Notifications::Plain {
             return message;
+        }
+        if self.folders == Folders::AsFiles {
+            message["resourceType"] = json!("file");
+        }
+        // Unsharing is for owners there: who gives a share back declines it.
+        if self.notifications == Notifications::WithSecret
+            && received
+            && message["notificationType"] == "SHARE_UNSHARED"
+        {
+            message["notificationType"] = json!("SHARE_DECLINED");
         }
         let words = match message["notificationType"].as_str() {
             Some("SHARE_ACCEPTED") => "Recipient accepted the share",

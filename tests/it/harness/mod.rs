@@ -3,6 +3,7 @@
 
 mod passage;
 mod rogue;
+mod standin;
 mod trap;
 
 use std::collections::HashMap;
@@ -46,6 +47,9 @@ pub use rogue::Recorded;
 pub use rogue::Reply;
 pub use rogue::Rogue;
 pub use rogue::post_raw;
+pub use standin::Form;
+pub use standin::Kind;
+pub use standin::Standin;
 pub use trap::Trap;
 
 /// When every test begins.

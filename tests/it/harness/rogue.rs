@@ -14,6 +14,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::web;
 use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 use ocmesh::clock::Timestamp;
 use ocmesh::ocm::address::Provider;
@@ -75,8 +76,12 @@ impl Recorded {
     }
 }
 
+/// Answers a request after looking at it; where it has nothing to say, what was written down is the answer.
+pub type Judge = Arc<dyn Fn(Recorded) -> LocalBoxFuture<'static, Option<Reply>> + Send + Sync>;
+
 #[derive(Default)]
 struct Script {
+    judge: Option<Judge>,
     /// By method and path; each queue's last reply is given for ever.
     replies: HashMap<(String, String), Vec<Reply>>,
     manners: HashMap<(String, String), Manner>,
@@ -178,6 +183,11 @@ impl Rogue {
     pub fn behave_well(&self, method: &str, path: &str) {
         let mut script = self.script.lock().unwrap();
         script.manners.remove(&(method.to_owned(), path.to_owned()));
+    }
+
+    /// From now on, this one is asked first.
+    pub fn judged_by(&self, judge: Judge) {
+        self.script.lock().unwrap().judge = Some(judge);
     }
 
     pub fn seen(&self) -> Vec<Recorded> {
@@ -299,20 +309,33 @@ async fn answer(script: web::Data<Mutex<Script>>, request: HttpRequest, body: we
         body: body.to_vec(),
     };
     let listing = recorded.method == "PROPFIND";
+    let judge = {
+        let mut script = script.lock().unwrap();
+        script.seen.push(recorded.clone());
+        script.judge.clone()
+    };
+    if let Some(judge) = judge
+        && let Some(reply) = judge(recorded.clone()).await
+    {
+        return say(reply);
+    }
     let (reply, manner) = {
         let mut script = script.lock().unwrap();
-        let key = (recorded.method.clone(), recorded.path.clone());
+        let key = (recorded.method, recorded.path);
         let reply = match script.replies.get_mut(&key) {
             Some(replies) if replies.len() > 1 => replies.remove(0),
             Some(replies) => replies[0].clone(),
-            None => Reply::json(if recorded.method == "POST" { 201 } else { 404 }, json!({})),
+            None => Reply::json(if key.0 == "POST" { 201 } else { 404 }, json!({})),
         };
-        script.seen.push(recorded);
         (reply, script.manners.get(&key).copied())
     };
     if let Some(manner) = manner {
         return misbehave(manner, if listing { 207 } else { 200 }).await;
     }
+    say(reply)
+}
+
+fn say(reply: Reply) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::from_u16(reply.status).unwrap());
     for (name, value) in &reply.headers {
         response.insert_header((name.as_str(), value.as_str()));
