@@ -258,6 +258,16 @@ impl Invites {
             })
     }
 
+    /// Whether this is the token of an invite of ours, wherever that stands: whoever has it was given it once.
+    pub async fn is_token(&self, token: &InviteToken) -> Result<bool> {
+        let hash = hash_of(token.expose());
+        let found = self
+            .store
+            .read(async |txn| txn.find_one::<SentInvite>("token", [&hash]).await)
+            .await?;
+        Ok(found.is_some())
+    }
+
     pub async fn list(&self, user: &str, page: &Page) -> Result<Listing<SentInvite>> {
         self.store
             .read(async |txn| txn.find::<SentInvite>("user", [user], page).await)
