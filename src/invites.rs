@@ -258,6 +258,16 @@ impl Invites {
             })
     }
 
+    /// Whether this is the token of an invite of ours, wherever that stands: whoever has it was given it once.
+    pub async fn is_token(&self, token: &InviteToken) -> Result<bool> {
+        let hash = hash_of(token.expose());
+        let found = self
+            .store
+            .read(async |txn| txn.find_one::<SentInvite>("token", [&hash]).await)
+            .await?;
+        Ok(found.is_some())
+    }
+
     pub async fn list(&self, user: &str, page: &Page) -> Result<Listing<SentInvite>> {
         self.store
             .read(async |txn| txn.find::<SentInvite>("user", [user], page).await)
@@ -303,51 +313,53 @@ impl Invites {
         let address = OcmAddress::parse_lenient(&format!("{}@{signer}", request.user_id))
             .map_err(|invalid| Error::from(invalid).in_field("userID"))?;
         let hash = hash_of(request.token.expose());
-        self.store
-            .run(async |txn| {
-                let unknown = || Error::new(Reason::InviteUnknown, "This invite is not valid.").in_field("token");
-                let mut invite = txn
-                    .find_one::<SentInvite>("token", [&hash])
-                    .await?
-                    .ok_or_else(unknown)?;
-                let user = txn.get::<User>([&invite.user]).await?.ok_or_else(unknown)?;
-                let acceptance = Acceptance {
-                    invite: invite.id.clone(),
-                    address: address.clone(),
-                    at: now,
-                };
-                let ours = InviteAcceptanceResponse {
-                    user_id: user.name,
-                    email: user.mail,
-                    name: user.display_name,
-                };
-                if txn.get::<Acceptance>(acceptance.key()).await?.is_some() {
-                    return Ok(Redeemed::Before(ours));
-                }
-                match invite.state(now) {
-                    InviteState::Open => {}
-                    InviteState::Used => {
-                        return Err(
-                            Error::new(Reason::InviteUsed, "This invite has been accepted already.").in_field("token")
-                        );
+        let redeemed =
+            self.store
+                .run(async |txn| {
+                    let unknown = || Error::new(Reason::InviteUnknown, "This invite is not valid.").in_field("token");
+                    let mut invite = txn
+                        .find_one::<SentInvite>("token", [&hash])
+                        .await?
+                        .ok_or_else(unknown)?;
+                    let user = txn.get::<User>([&invite.user]).await?.ok_or_else(unknown)?;
+                    let acceptance = Acceptance {
+                        invite: invite.id.clone(),
+                        address: address.clone(),
+                        at: now,
+                    };
+                    let ours = InviteAcceptanceResponse {
+                        user_id: user.name,
+                        email: user.mail,
+                        name: user.display_name,
+                    };
+                    if txn.get::<Acceptance>(acceptance.key()).await?.is_some() {
+                        return Ok(Redeemed::Before(ours));
                     }
-                    InviteState::Revoked | InviteState::Expired => return Err(unknown()),
-                }
-                invite.used += 1;
-                txn.put(&invite).await?;
-                txn.put(&acceptance).await?;
-                let contact = Contact {
-                    user: invite.user.clone(),
-                    address: address.clone(),
-                    name: shown(&request.name),
-                    email: shown(&request.email),
-                    since: now,
-                    via: Via::SentInvite,
-                };
-                contacts::add(txn, &contact).await?;
-                Ok(Redeemed::Now(ours))
-            })
-            .await
+                    match invite.state(now) {
+                        InviteState::Open => {}
+                        InviteState::Used => {
+                            return Err(Error::new(Reason::InviteUsed, "This invite has been accepted already.")
+                                .in_field("token"));
+                        }
+                        InviteState::Revoked | InviteState::Expired => return Err(unknown()),
+                    }
+                    invite.used += 1;
+                    txn.put(&invite).await?;
+                    txn.put(&acceptance).await?;
+                    let contact = Contact {
+                        user: invite.user.clone(),
+                        address: address.clone(),
+                        name: shown(&request.name),
+                        email: shown(&request.email),
+                        since: now,
+                        via: Via::SentInvite,
+                    };
+                    contacts::add(txn, &contact).await?;
+                    Ok(Redeemed::Now(ours))
+                })
+                .await?;
+        self.peers.remember(signer).await?;
+        Ok(redeemed)
     }
 
     /// Reads an invite out of whatever was pasted.
@@ -453,6 +465,7 @@ impl Invites {
                 txn.put(&received).await
             })
             .await?;
+        self.peers.remember(host).await?;
         Ok(contact)
     }
 }

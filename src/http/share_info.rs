@@ -17,6 +17,8 @@ use crate::site::Site;
 
 /// How many entries one answer has. Folders whose own would be too many are told without them, which means: not known.
 const MOST_ENTRIES: usize = 10_000;
+/// How many times as many are looked at for that, in folders that turn out to have too many.
+const IN_VAIN: usize = 4;
 
 struct Node {
     entry: Entry,
@@ -33,27 +35,29 @@ struct Node {
 /// As [`shared_tree`], and as the disk has it.
 pub(super) async fn of(site: &Site, share: &SentShare, depth: usize) -> Result<Value> {
     let tree = shared_tree(site, share).await?;
-    let nodes = walk(&tree, &share.path, depth).await?;
+    let nodes = walk(&tree, &share.path, depth, MOST_ENTRIES).await?;
     Ok(describe(&nodes, rights(share)))
 }
 
-/// Nearest first: if it is too much, what is deep is left out.
-async fn walk(tree: &Tree, top: &TreePath, depth: usize) -> Result<Vec<Node>> {
+/// Nearest first: if it is too much, what is deep is left out. A tree of folders that are each too large must not keep
+/// the disk busy for nothing.
+async fn walk(tree: &Tree, top: &TreePath, depth: usize, most: usize) -> Result<Vec<Node>> {
     let mut nodes = vec![Node {
         entry: tree.stat(top).await?,
         path: top.clone(),
         depth: 0,
         children: None,
     }];
-    let mut next = 0;
+    let (mut next, mut looked_at) = (0, 0);
     while let Some(node) = nodes.get(next) {
-        if node.entry.is_folder() && node.depth < depth {
-            let room = MOST_ENTRIES.saturating_sub(nodes.len());
+        if node.entry.is_folder() && node.depth < depth && looked_at < most * IN_VAIN {
+            let room = most.saturating_sub(nodes.len());
             let children = match tree.list(&node.path, room + 1).await {
                 // Gone since it was listed.
                 Err(error) if error.reason() == Reason::NotFound => Vec::new(),
                 listed => listed?,
             };
+            looked_at += 1 + children.len();
             if children.len() <= room {
                 let (path, depth) = (node.path.clone(), node.depth + 1);
                 let first = nodes.len();
@@ -120,4 +124,45 @@ fn row(node: &Node, shared_itself: bool, size: Option<u64>, children: Option<Vec
         row["children"] = json!(children);
     }
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).expect("a good path")
+    }
+
+    /// Folders that are each too large, and an empty one behind them.
+    async fn fill(tree: &Tree, top: &str, large: usize) {
+        tree.make_folder(&path(top)).await.expect("a folder");
+        let make = async |below: String| {
+            let made = tree.make_folder(&path(&format!("{top}/{below}"))).await;
+            made.expect("a folder");
+        };
+        for number in 0..large {
+            make(format!("{number:02}")).await;
+            for inner in 0..17 {
+                make(format!("{number:02}/{inner}")).await;
+            }
+        }
+        make("zz".to_owned()).await;
+    }
+
+    #[tokio::test]
+    async fn folders_that_are_too_large_are_not_all_read_through() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let tree = Tree::create(&folder.path().join("tree")).await.expect("a tree");
+        fill(&tree, "few", 3).await;
+        fill(&tree, "many", 12).await;
+        let looked_into = async |top: &str, most: usize| {
+            let nodes = walk(&tree, &path(top), usize::MAX, most).await.expect("a tree");
+            let told = nodes.iter().filter(|node| node.children.is_some());
+            told.map(|node| node.entry.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(looked_into("few", 20).await, ["few", "zz"]);
+        assert_eq!(looked_into("many", 30).await, ["many"]);
+        assert_eq!(looked_into("many", 300).await.len(), 14 + 12 * 17);
+    }
 }

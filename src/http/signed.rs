@@ -73,6 +73,12 @@ impl Message for InviteAcceptanceRequest {
     fn acting(&self) -> Option<&Provider> {
         Some(&self.recipient_provider)
     }
+
+    /// Without the token of an invite nobody is asked anything in this server's name (T-01).
+    async fn claimed(&self, site: &Site) -> Result<Option<Provider>> {
+        let known = site.invites.is_token(&self.token).await?;
+        Ok(known.then(|| self.recipient_provider.clone()))
+    }
 }
 
 /// Only a signature tells who asks, so there is no request without one (REQ-0).

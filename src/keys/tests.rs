@@ -150,3 +150,15 @@ async fn the_kept_key_is_never_shown() {
         assert!(!shown.contains("\"d\""), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn t24_the_rsa_key_is_one_for_ever_even_if_two_were_made_at_once() {
+    let (_dir, keys) = keys().await;
+    // What a request that was hung up left under way is as another one: it does not know of this one's key.
+    let other = Keys::load(&Config::default(), keys.store.clone(), NOW).await.unwrap();
+    let (ours, others) = tokio::join!(keys.rsa(), other.rsa());
+    let kept = Keys::load(&Config::default(), keys.store.clone(), NOW).await.unwrap();
+    let kept = kept.rsa().await.unwrap().public_pem();
+    assert_eq!(ours.unwrap().public_pem(), kept);
+    assert_eq!(others.unwrap().public_pem(), kept);
+}

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use url::Url;
 
+use crate::client::Answer;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -45,6 +46,9 @@ struct KeptDocument {
     provider: Provider,
     discovery: Discovery,
     fetched: Timestamp,
+    /// Whether it stood in the first of the [`PLACES`]. Not there in older records.
+    #[serde(default)]
+    well_known: bool,
 }
 
 impl Record for KeptDocument {
@@ -63,6 +67,21 @@ pub struct Account {
     pub keys: Vec<(String, String)>,
     /// Why it could not be asked the last time.
     pub failed: Option<(Error, Timestamp)>,
+}
+
+/// On whose word a server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Somebody here has to do with it.
+    Ours,
+    /// Somebody says to be that server.
+    Strangers,
+}
+
+/// A document, and whether it stood in the first of the [`PLACES`].
+struct Found {
+    discovery: Discovery,
+    well_known: bool,
 }
 
 /// What is known of the peers. Clones share it.
@@ -87,6 +106,8 @@ struct Said {
     discovery: Option<(Arc<Discovery>, Timestamp)>,
     keys: Option<(Arc<JwkSet>, Timestamp)>,
     failed: Option<(Error, Timestamp)>,
+    /// Whether the document stood in the first of the [`PLACES`].
+    well_known: bool,
     /// Whether the document is newer than the one that is kept.
     unkept: bool,
     /// How often it was asked: whoever waited for somebody else's question takes that one's answer.
@@ -135,15 +156,15 @@ impl Known {
     /// The document, fetched anew where what is known is too old.
     ///
     /// The question is asked to its end even if whoever wanted to know goes away meanwhile: the next one has the answer.
-    pub async fn discovery(&self, host: &Provider) -> Result<Arc<Discovery>> {
+    pub async fn discovery(&self, host: &Provider, word: Word) -> Result<Arc<Discovery>> {
         if let Some(fresh) = self.remembered(host).await?.fresh(self.clock.now(), self.max_age) {
-            self.keep(host).await?;
+            self.keep(host, word).await?;
             return Ok(fresh);
         }
         let (asking, name) = (self.clone(), host.clone());
         let asked = tokio::spawn(async move { asking.ask(&name).await });
         let outcome = asked.await.map_err(Error::internal)?;
-        self.keep(host).await?;
+        self.keep(host, word).await?;
         outcome
     }
 
@@ -154,7 +175,7 @@ impl Known {
     /// Why there is none, where it was asked for just now in vain.
     pub async fn last(&self, host: &Provider) -> Result<Option<Arc<Discovery>>> {
         let said = self.remembered(host).await?;
-        self.keep(host).await?;
+        self.keep(host, Word::Ours).await?;
         let now = self.clock.now();
         let spared = said.spare(now);
         if said.fresh(now, self.max_age).is_none() && spared.is_ok() {
@@ -228,10 +249,12 @@ impl Known {
 
     /// The key of this name, from the set that the server publishes now (SIG-5, T-20).
     pub async fn fetch_key(&self, host: &Provider, kid: &str) -> Result<Jwk> {
+        // The document may be asked for on the way, and what it was before counts.
+        self.remembered(host).await?;
         let (asking, name, kid) = (self.clone(), host.clone(), kid.to_owned());
         let asked = tokio::spawn(async move { asking.ask_for_key(&name, &kid).await });
         let outcome = asked.await.map_err(Error::internal)?;
-        self.keep(host).await?;
+        self.keep(host, Word::Strangers).await?;
         outcome
     }
 
@@ -264,8 +287,11 @@ impl Known {
             .read(async |txn| txn.get::<KeptDocument>([host.to_string()]).await)
             .await?;
         let mut said = slot.said();
-        if said.discovery.is_none() {
-            said.discovery = kept.map(|kept| (Arc::new(kept.discovery), kept.fetched));
+        if said.discovery.is_none()
+            && let Some(kept) = kept
+        {
+            said.discovery = Some((Arc::new(kept.discovery), kept.fetched));
+            said.well_known = kept.well_known;
         }
         Ok(said.clone())
     }
@@ -289,44 +315,49 @@ impl Known {
 
     async fn ask_in_turn(&self, slot: &Slot, host: &Provider) -> Result<Arc<Discovery>> {
         let now = self.clock.now();
-        let fetched = self.fetch(host).await;
+        let well_known = slot.said().well_known;
+        let fetched = self.fetch(host, well_known).await;
         let mut said = slot.said();
         said.note(&fetched, now);
-        let document = Arc::new(fetched?);
+        let Found { discovery, well_known } = fetched?;
+        let document = Arc::new(discovery);
         said.discovery = Some((Arc::clone(&document), now));
-        said.unkept = true;
+        (said.well_known, said.unkept) = (well_known, true);
         Ok(document)
     }
 
-    /// Keeps a document that was fetched since the last time, if its server is one that we have met by now: strangers
-    /// leave nothing on our disk (T-10).
-    pub async fn keep(&self, host: &Provider) -> Result<()> {
+    /// Keeps a document that was fetched since the last time, if its server is one that we have met: strangers leave
+    /// nothing on our disk, and who makes up servers can have any number of them sign (T-10).
+    pub async fn keep(&self, host: &Provider, word: Word) -> Result<()> {
         let slot = self.slot(host);
+        if !slot.said().unkept {
+            return Ok(());
+        }
+        let met = self
+            .store
+            .read(async |txn| {
+                let signed = word == Word::Ours && txn.get::<Signer>([host.to_string()]).await?.is_some();
+                Ok(signed || contacts::admission(txn, host).await?.is_some())
+            })
+            .await?;
+        if !met {
+            return Ok(());
+        }
         let unkept = {
             let mut said = slot.said();
-            let unkept = std::mem::take(&mut said.unkept);
-            said.discovery.clone().filter(|_| unkept)
+            let (unkept, well_known) = (std::mem::take(&mut said.unkept), said.well_known);
+            said.discovery.clone().filter(|_| unkept).zip(Some(well_known))
         };
-        let Some((discovery, fetched)) = unkept else {
+        let Some(((discovery, fetched), well_known)) = unkept else {
             return Ok(());
         };
         let kept = KeptDocument {
             provider: host.clone(),
             discovery: (*discovery).clone(),
             fetched,
+            well_known,
         };
-        let met = self
-            .store
-            .read(async |txn| {
-                let signed = txn.get::<Signer>([host.to_string()]).await?.is_some();
-                Ok(signed || contacts::admission(txn, host).await?.is_some())
-            })
-            .await?;
-        if met {
-            return self.store.run_early(async |txn| txn.put(&kept).await).await;
-        }
-        slot.said().unkept = true;
-        Ok(())
+        self.store.run_early(async |txn| txn.put(&kept).await).await
     }
 
     fn slot(&self, host: &Provider) -> Arc<Slot> {
@@ -334,8 +365,8 @@ impl Known {
     }
 
     /// https first; http only into networks where the operator said that it is spoken (DIS-2).
-    async fn fetch(&self, host: &Provider) -> Result<Discovery> {
-        let over_https = self.fetch_over("https", host).await;
+    async fn fetch(&self, host: &Provider, well_known: bool) -> Result<Found> {
+        let over_https = self.fetch_over("https", host, well_known).await;
         let unreachable = |error: &Error| {
             matches!(
                 error.reason(),
@@ -344,7 +375,7 @@ impl Known {
         };
         match over_https {
             Err(error) if unreachable(&error) && self.client.guard().speaks_plain_http() => self
-                .fetch_over("http", host)
+                .fetch_over("http", host, well_known)
                 .await
                 // What https said is nearer to the truth than that http is not spoken either.
                 .map_err(|second| {
@@ -359,37 +390,32 @@ impl Known {
     }
 
     /// The first place that has a document. What is wrong with the first is what is told if none has.
-    async fn fetch_over(&self, scheme: &str, host: &Provider) -> Result<Discovery> {
+    ///
+    /// Where the first had one before (`well_known`), only its own word that there is none any more leads on: whoever may
+    /// put a page at another place, and makes the server stumble, must not speak for it (T-24).
+    async fn fetch_over(&self, scheme: &str, host: &Provider, well_known: bool) -> Result<Found> {
         let mut first = None;
         for place in PLACES {
             let url = Url::parse(&format!("{scheme}://{host}{place}")).map_err(Error::internal)?;
-            match self.fetch_from(&url, host).await {
+            let answer = self.client.document(&url).await;
+            let gone = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 404 | 410));
+            match answer.and_then(|answer| read_document(&answer, &url, host)) {
+                Ok(discovery) => {
+                    return Ok(Found {
+                        discovery,
+                        well_known: place == PLACES[0],
+                    });
+                }
                 Err(error) if matches!(error.reason(), Reason::NotOcm | Reason::PeerBadAnswer) => {
                     first.get_or_insert(error);
                 }
-                other => return other,
+                Err(error) => return Err(error),
+            }
+            if well_known && !gone {
+                break;
             }
         }
         Err(first.unwrap_or_else(|| not_ocm(host)))
-    }
-
-    async fn fetch_from(&self, url: &Url, host: &Provider) -> Result<Discovery> {
-        let answer = self.client.document(url).await?;
-        if answer.status != 200 {
-            return Err(match answer.status {
-                429 | 503 => busy(host, answer.retry_after),
-                _ => not_ocm(host),
-            });
-        }
-        let discovery = Discovery::parse(&answer.body, host, url.scheme() == "http")
-            .map_err(|invalid| not_ocm(host).caused_by(invalid))?;
-        if !discovery.enabled() {
-            return Err(Error::new(
-                Reason::OcmDisabled,
-                format!("{host} has Open Cloud Mesh switched off."),
-            ));
-        }
-        Ok(discovery)
     }
 
     async fn fetch_keys(&self, slot: &Slot, host: &Provider) -> Result<JwkSet> {
@@ -414,6 +440,24 @@ impl Known {
         }
         JwkSet::parse(&answer.body).map_err(|invalid| unusable(invalid.into()))
     }
+}
+
+fn read_document(answer: &Answer, url: &Url, host: &Provider) -> Result<Discovery> {
+    if answer.status != 200 {
+        return Err(match answer.status {
+            429 | 502..=504 => busy(host, answer.retry_after),
+            _ => not_ocm(host),
+        });
+    }
+    let discovery = Discovery::parse(&answer.body, host, url.scheme() == "http")
+        .map_err(|invalid| not_ocm(host).caused_by(invalid))?;
+    if !discovery.enabled() {
+        return Err(Error::new(
+            Reason::OcmDisabled,
+            format!("{host} has Open Cloud Mesh switched off."),
+        ));
+    }
+    Ok(discovery)
 }
 
 fn not_ocm(host: &Provider) -> Error {

@@ -33,6 +33,7 @@ use crate::ocm::dialect::Dialect;
 use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Discovery;
 use crate::peers::known::Known;
+use crate::peers::known::Word;
 use crate::peers::settings::PeerSettings;
 use crate::peers::settings::SignaturePolicy;
 use crate::peers::trust::Decision;
@@ -89,7 +90,8 @@ pub enum Signing {
     Unsigned,
 }
 
-/// That a server has signed: from then on an unsigned request in its name is refused (T-24).
+/// That a server signs, because it did, or because it said so when we knew it already: from then on an unsigned request
+/// in its name is refused (T-24).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Signer {
     provider: Provider,
@@ -210,7 +212,7 @@ impl Peers {
     /// [`Kind::Peer`](crate::error::Kind::Peer) if it can't be had.
     pub async fn discover(&self, host: &Provider, purpose: Purpose) -> Result<Arc<Discovery>> {
         self.permit(host, purpose).await?;
-        self.known.discovery(host).await
+        self.known.discovery(host, Word::Ours).await
     }
 
     /// As [`Self::discover`], for someone who waits, but not for long: a peer that takes more than `patience`, or failed
@@ -223,7 +225,7 @@ impl Peers {
     ) -> Result<Arc<Discovery>> {
         self.permit(host, purpose).await?;
         self.known.spare(host)?;
-        tokio::time::timeout(patience, self.known.discovery(host))
+        tokio::time::timeout(patience, self.known.discovery(host, Word::Ours))
             .await
             .unwrap_or_else(|_| Err(slow(host)))
     }
@@ -247,7 +249,7 @@ impl Peers {
         if !self.known.knows(host) {
             self.spare_strangers(&decision, self.clock.now()).await?;
         }
-        tokio::time::timeout(WAIT_FOR_SENDER, self.known.discovery(host))
+        tokio::time::timeout(WAIT_FOR_SENDER, self.known.discovery(host, Word::Strangers))
             .await
             .unwrap_or_else(|_| Err(slow(host)))
     }
@@ -292,6 +294,11 @@ impl Peers {
         self.known.account(host).await
     }
 
+    /// Keeps what a server said, now that an invite has made it known.
+    pub async fn remember(&self, host: &Provider) -> Result<()> {
+        self.known.keep(host, Word::Ours).await
+    }
+
     /// Asks at once for what may have changed: an admin wants to know, or has heard that a key was taken back (T-20).
     ///
     /// # Errors
@@ -300,7 +307,7 @@ impl Peers {
     pub async fn refresh(&self, host: &Provider) -> Result<Arc<Discovery>> {
         self.permit(host, Purpose::Invite).await?;
         self.known.forget(host);
-        self.known.discovery(host).await
+        self.known.discovery(host, Word::Ours).await
     }
 
     /// Asks anew at the next occasion.
@@ -315,7 +322,7 @@ impl Peers {
     /// As [`Self::discover`]; [`Reason::TooOld`] for one that can't sign, where policy wants that it does.
     pub async fn meet(&self, host: &Provider, purpose: Purpose) -> Result<Peer> {
         let decision = self.permit(host, purpose).await?;
-        let discovery = self.known.discovery(host).await?;
+        let discovery = self.known.discovery(host, Word::Ours).await?;
         self.recognise(&decision, discovery, purpose).await
     }
 
@@ -345,10 +352,12 @@ impl Peers {
 
     async fn recognise(&self, decision: &Decision, discovery: Arc<Discovery>, purpose: Purpose) -> Result<Peer> {
         let host = &decision.host;
+        let signing = self.signing(decision, &discovery, purpose).await?;
+        self.note_what_it_says(decision, &discovery).await?;
         Ok(Peer {
             provider: host.clone(),
             dialect: self.dialect(host, &discovery).await?,
-            signing: self.signing(decision, &discovery, purpose).await?,
+            signing,
             discovery,
         })
     }
@@ -368,6 +377,26 @@ impl Peers {
             SignaturePolicy::IfAdvertised if self.is_known(decision, purpose).await? => Signing::Unsigned,
             _ => return Err(answers::too_old(&decision.host, policy)),
         })
+    }
+
+    /// Holds a server to its word that it signs, if it is one that could go without otherwise (T-24). Of servers that
+    /// nobody here knows nothing is written down (T-10).
+    async fn note_what_it_says(&self, decision: &Decision, discovery: &Discovery) -> Result<()> {
+        let says_so = discovery.has(Capability::HttpSig) || discovery.public_key().is_some();
+        let host = &decision.host;
+        if !says_so || self.signs_since(host).await?.is_some() || !self.is_known(decision, Purpose::Federate).await? {
+            return Ok(());
+        }
+        let signer = Signer {
+            provider: host.clone(),
+            signs_since: self.clock.now(),
+        };
+        self.store
+            .run_early(async |txn| match txn.get::<Signer>(signer.key()).await? {
+                Some(_) => Ok(()),
+                None => txn.put(&signer).await,
+            })
+            .await
     }
 
     /// Whether an admin or an invite made the server known; trading one is how it becomes known.

@@ -23,6 +23,7 @@ use crate::peers::Signer;
 use crate::peers::WAIT_FOR_SENDER;
 use crate::peers::answers::slow;
 use crate::peers::known;
+use crate::peers::known::Word;
 use crate::peers::settings::SignaturePolicy;
 use crate::peers::trust::Decision;
 use crate::peers::trust::Purpose;
@@ -137,7 +138,6 @@ impl Peers {
             Form::Old(unverified) => self.check_old(&decision, request, unverified, now, &window).await?,
         };
         self.mark_seen(&signer, &replay_id, now).await?;
-        self.known.keep(&signer).await?;
         Ok(signer)
     }
 
@@ -160,10 +160,10 @@ impl Peers {
         let mut last = None;
         for discovery in [Freshness::AsKept, Freshness::Fetched] {
             let found = match discovery {
-                Freshness::AsKept => self.known.discovery(host).await,
+                Freshness::AsKept => self.known.discovery(host, Word::Strangers).await,
                 Freshness::Fetched if self.known.may_ask_again(host) => {
                     self.known.forget(host);
-                    self.known.discovery(host).await
+                    self.known.discovery(host, Word::Strangers).await
                 }
                 Freshness::Fetched => break,
             };
@@ -208,6 +208,7 @@ impl Peers {
             .await
             .map_err(|error| signature_missing().caused_by(error))?;
         if peer.has(Capability::HttpSig) || peer.public_key().is_some() {
+            self.note_what_it_says(&decision, &peer).await?;
             return Err(signature_missing());
         }
         Ok(())

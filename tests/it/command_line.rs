@@ -155,6 +155,18 @@ impl Installation {
         assert_eq!(row["address"], format!("{name}@127.0.0.1:{}", self.port));
     }
 
+    /// What the server writes back.
+    fn ask(&self, request: &str) -> String {
+        use std::io::Read;
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
     fn address(&self, user: &str) -> String {
         format!("{user}@127.0.0.1:{}", self.port)
     }
@@ -543,6 +555,25 @@ fn t44_no_secret_is_ever_logged_even_at_trace() {
     b.json(&["share", "accept", id]);
     let fetched = b.path("fetched.txt");
     assert_eq!(b.code(&["share", "get", id, fetched.to_str().unwrap()]).0, Some(0));
+    for target in [
+        "/index.php/apps/files_sharing/shareinfo?t=canary-of-the-old-interface",
+        "/ocs/v2.php/cloud/shares/1/accept?format=json&token=canary-of-the-old-interface",
+        "/ocs/v2.php/cloud/shares/1/nothing?token=canary-of-the-old-interface",
+        "/public.php/webdav/?t=canary-of-the-old-interface",
+        "/wayf?token=canary-of-the-old-interface",
+        "/nowhere?token=canary-of-the-old-interface",
+    ] {
+        for method in ["GET", "POST", "PROPFIND"] {
+            let answer = a.ask(&format!(
+                "{method} {target} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n\
+                 authorization: Basic Y2FuYXJ5LW9mLWEtc2VjcmV0Og==\r\n\
+                 content-type: application/x-www-form-urlencoded\r\ncontent-length: 33\r\n\r\n\
+                 token=canary-of-the-old-interface",
+                a.port
+            ));
+            assert!(answer.starts_with("HTTP/1.1 "), "{method} {target}: {answer}");
+        }
+    }
     a.stop();
     b.stop();
     let secret = shared_secret(&a);
@@ -556,6 +587,9 @@ fn t44_no_secret_is_ever_logged_even_at_trace() {
             invite["token"].as_str().unwrap(),
             invite["string"].as_str().unwrap(),
             "canary-content",
+            "canary-of-the-old-interface",
+            "Y2FuYXJ5LW9mLWEtc2VjcmV0Og",
+            "canary-of-a-secret",
             "Bearer ey",
             // The middle of every token of ours: "iss":" in base64url at the three possible places.
             "eyJ0eXAiOiJhdCtqd3Q",

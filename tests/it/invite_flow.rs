@@ -20,6 +20,7 @@ use crate::harness::Pair;
 use crate::harness::Reply;
 use crate::harness::Rogue;
 use crate::harness::TestServer;
+use crate::harness::everything;
 use crate::harness::mode;
 use crate::harness::post_raw;
 
@@ -353,6 +354,42 @@ async fn t33_unknown_revoked_and_expired_tokens_are_one_to_a_stranger() {
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0], answers[2]);
     assert!(server.contacts("ada").await.is_empty());
+}
+
+#[actix_web::test]
+async fn t01_t33_an_unsigned_acceptance_without_a_token_of_ours_has_nobody_asked() {
+    let server = TestServer::start().await;
+    server.user("ada").await;
+    let plain = Rogue::start().await;
+    let mut says = plain.discovery();
+    says["capabilities"] = json!(["invites"]);
+    plain.reply("GET", "/.well-known/ocm", Reply::json(200, says));
+    let post = async |host: String, token: &Value| {
+        let mut body = acceptance(&plain, token, "eve");
+        body["recipientProvider"] = json!(host);
+        let body = body.to_string().into_bytes();
+        post_raw(&server, ACCEPTED, "application/json", body, &[]).await
+    };
+    // A server that is there and one that is not are the same to who only guesses.
+    let mut answers = Vec::new();
+    for host in [plain.provider.to_string(), "127.0.0.9:1025".to_owned()] {
+        let answer = post(host, &json!("guess")).await;
+        assert_eq!(answer.status(), 401);
+        answers.push(everything(answer).await);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(plain.seen().is_empty());
+
+    let revoked = server.invite("ada").await;
+    let id = revoked["id"].as_str().unwrap().to_owned();
+    server.call(Call::InviteRevoke { id }).await.unwrap();
+    let refused = post(plain.provider.to_string(), &revoked["token"]).await;
+    assert_eq!(refused.status(), 400);
+    assert!(server.contacts("ada").await.is_empty());
+    let invite = server.invite("ada").await;
+    let taken = post(plain.provider.to_string(), &invite["token"]).await;
+    assert_eq!(taken.status(), 200);
+    assert_eq!(server.contacts("ada").await.len(), 1);
 }
 
 #[actix_web::test]

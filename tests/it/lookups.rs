@@ -16,6 +16,7 @@ use crate::harness::Reply;
 use crate::harness::Rogue;
 use crate::harness::TestServer;
 use crate::harness::mode;
+use crate::harness::post_raw;
 use crate::web::browser::Browser;
 
 const DOCUMENT: &str = "/.well-known/ocm";
@@ -184,6 +185,97 @@ async fn dis_1_older_places_are_looked_at_where_the_first_has_no_document() {
     rogue.reply("GET", LEGACY, Reply::json(200, rogue.discovery()));
     let found = server.site().peers.discover(&rogue.provider, Purpose::Federate).await;
     assert_eq!(found.err().unwrap().reason(), Reason::PeerBusy);
+}
+
+#[actix_web::test]
+async fn t24_a_page_at_an_older_place_never_speaks_for_a_server_that_stumbles() {
+    let mut server = sharer().await;
+    let rogue = Rogue::start().await;
+    server.rule(&rogue.provider.to_string(), true).await;
+    let meet = async |server: &TestServer| server.site().peers.meet(&rogue.provider, Purpose::Federate).await;
+    let unsigned = async |server: &TestServer| {
+        let share = rogue.share_for(server, "ada", "1").to_string().into_bytes();
+        let answer = post_raw(server, "/ocm/shares", "application/json", share, &[]).await;
+        answer.status().as_u16()
+    };
+    meet(&server).await.unwrap();
+    let mut planted = rogue.discovery();
+    planted["capabilities"] = json!([]);
+    rogue.reply("GET", LEGACY, Reply::json(200, planted));
+    let elsewhere = Reply::json(302, json!({})).header("location", "http://127.0.0.1:1/");
+    for (nth, stumbles) in [
+        Reply::json(500, json!({})),
+        Reply::json(502, json!({})),
+        Reply::json(403, json!({})),
+        Reply::json(200, json!("<html>")),
+        elsewhere,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // What was said before counts after a restart, too.
+        if nth == 2 {
+            meet(&server).await.unwrap_err();
+            server = server.restart().await;
+        }
+        rogue.reply("GET", DOCUMENT, stumbles);
+        server.clock.step(Duration::from_secs(7200));
+        meet(&server).await.unwrap_err();
+        assert_eq!(unsigned(&server).await, 401);
+        assert!(rogue.seen_at(LEGACY).is_empty(), "{nth}");
+    }
+    // It says itself that there is nothing there any more: then it is an older one now, and still not one to go unsigned.
+    rogue.reply("GET", DOCUMENT, Reply::json(404, json!({})));
+    server.clock.step(Duration::from_secs(7200));
+    meet(&server).await.unwrap();
+    assert_eq!(rogue.seen_at(LEGACY).len(), 1);
+    assert_eq!(unsigned(&server).await, 401);
+    assert!(server.received("ada").await.is_empty());
+}
+
+#[actix_web::test]
+async fn t10_a_stranger_that_signs_leaves_no_document_on_our_disk_until_we_have_to_do_with_it() {
+    let server = TestServer::start_with(mode(Mode::Open)).await;
+    server.user("ada").await;
+    let rogue = Rogue::start().await;
+    let signs = async |server: &TestServer, id: &str| {
+        let share = rogue.share_for(server, "ada", id);
+        assert_eq!(rogue.post(server, "/ocm/shares", &share).await.status(), 201);
+    };
+    let last = async |server: &TestServer| {
+        let peers = &server.site().peers;
+        peers.last_known(&rogue.provider, Purpose::Federate).await.unwrap()
+    };
+    signs(&server, "1").await;
+    server.clock.step(Duration::from_secs(7200));
+    signs(&server, "2").await;
+    assert!(rogue.seen_at(DOCUMENT).len() > 1);
+    let server = server.restart().await;
+    assert!(last(&server).await.is_none());
+    let peers = &server.site().peers;
+    peers.discover(&rogue.provider, Purpose::Federate).await.unwrap();
+    let server = server.restart().await;
+    assert!(last(&server).await.is_some());
+}
+
+#[actix_web::test]
+async fn what_is_kept_of_a_peer_is_still_known_when_a_question_for_its_keys_failed_first() {
+    let server = TestServer::start_with(mode(Mode::Open)).await;
+    server.user("ada").await;
+    let rogue = Rogue::start().await;
+    rogue.befriend(&server, "ada").await;
+    let peers = &server.site().peers;
+    peers.discover(&rogue.provider, Purpose::Federate).await.unwrap();
+    let server = server.restart().await;
+    server.clock.step(Duration::from_secs(7200));
+    for place in [DOCUMENT, KEYS] {
+        rogue.reply("GET", place, Reply::json(503, json!({})));
+    }
+    let share = rogue.share_for(&server, "ada", "1");
+    assert_eq!(rogue.post(&server, "/ocm/shares", &share).await.status(), 401);
+    let peers = &server.site().peers;
+    let known = peers.last_known(&rogue.provider, Purpose::Federate).await.unwrap();
+    assert!(known.is_some());
 }
 
 #[actix_web::test]

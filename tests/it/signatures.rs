@@ -854,6 +854,33 @@ async fn t24_whoever_has_signed_before_is_not_believed_without() {
 }
 
 #[actix_web::test]
+async fn t24_a_server_that_is_known_is_held_to_its_word_that_it_signs() {
+    let server = TestServer::start_with(|config| config.federation.mode = Mode::Open).await;
+    server.user("bob").await;
+    let post = async |rogue: &Rogue| post_share(&server, &share(rogue, &server, "1"), &Vec::new()).await;
+    let (known, written_to, stranger) = (Rogue::start().await, Rogue::start().await, Rogue::start().await);
+    for rogue in [&known, &written_to] {
+        server.rule(&rogue.provider.to_string(), true).await;
+    }
+    let peers = &server.site().peers;
+    let purpose = ocmesh::peers::trust::Purpose::Federate;
+    peers.meet(&written_to.provider, purpose).await.unwrap();
+    peers.meet(&stranger.provider, purpose).await.unwrap();
+    assert_eq!(post(&known).await, 401);
+    // Of strangers nothing is written down (T-10).
+    assert!(peers.signs_since(&stranger.provider).await.unwrap().is_none());
+    // Now their documents say otherwise.
+    server.clock.step(Duration::from_secs(7200));
+    for rogue in [&known, &written_to] {
+        let mut says = rogue.discovery();
+        says["capabilities"] = json!(["protocol-object"]);
+        rogue.reply("GET", "/.well-known/ocm", Reply::json(200, says));
+        assert_eq!(post(rogue).await, 401);
+    }
+    assert_eq!(rows(&server).await, 0);
+}
+
+#[actix_web::test]
 async fn t01_an_unsigned_request_finds_out_nothing_about_the_server_it_names() {
     let server = TestServer::start_with(|config| {
         config.federation.mode = Mode::Open;
