@@ -17,6 +17,8 @@ use crate::ocm::address::Provider;
 use crate::ocm::json;
 use crate::secret::Secret;
 
+/// What servers send that leave it to WebDAV to say what is permitted.
+const SHARE_PERMISSIONS: &str = "{http://open-cloud-mesh.org/ns}share-permissions";
 /// Longest shared secret, in bytes (T-28).
 const SECRET_MAX: usize = 1024;
 /// Longest URI, in bytes.
@@ -285,11 +287,14 @@ fn permissions(value: Option<&Value>) -> Permissions {
         write: has("write"),
         share: has("share"),
     };
-    // Nextcloud sends the name of a property instead: the real permissions are read there.
-    if stated.words().is_empty() {
-        Permissions::READ
-    } else {
-        stated
+    if !stated.words().is_empty() {
+        return stated;
+    }
+    // Nextcloud sends the name of a property in their place: what is permitted shows there, or when it is tried.
+    let named = value.and_then(|value| value.as_str().or_else(|| value.get(0)?.as_str()));
+    Permissions {
+        write: named == Some(SHARE_PERMISSIONS),
+        ..Permissions::READ
     }
 }
 

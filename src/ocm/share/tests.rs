@@ -152,7 +152,8 @@ fn shr_5_a_protocol_has_three_spellings() {
     let old = with_protocol(json!({"name": "webdav", "options": {"sharedSecret": "s",
         "permissions": "{http://open-cloud-mesh.org/ns}share-permissions"}}))
     .unwrap();
-    assert_eq!((old.uri, old.permissions), (None, Permissions::READ));
+    // What may be done is for WebDAV to say; so it may be tried.
+    assert!(old.uri.is_none() && old.permissions.read && old.permissions.write && !old.permissions.share);
     let object = json!({"uri": "x", "sharedSecret": "s", "permissions": ["read", "share"]});
     for protocol in [
         json!({"name": "webdav", "webdav": object}),
@@ -219,7 +220,7 @@ fn d01_who_states_no_permissions_grants_reading() {
         json!([]),
         json!("write"),
         json!({"write": true}),
-        json!(["{http://open-cloud-mesh.org/ns}share-permissions"]),
+        json!(["{http://open-cloud-mesh.org/ns}other"]),
         json!(["delete", 7]),
     ] {
         assert_eq!(read(value.clone()), Permissions::READ, "{value}");

@@ -67,7 +67,7 @@ const SHARES: [Share; 13] = [
         id: "13",
         resource: ResourceType::File,
         at: "https://cloud.example.org/dav/",
-        may: "r",
+        may: "rw",
     },
     Share {
         file: "nextcloud/share-31.json",
@@ -77,7 +77,7 @@ const SHARES: [Share; 13] = [
         id: "5",
         resource: ResourceType::File,
         at: "https://cloud.example.org/dav/",
-        may: "r",
+        may: "rw",
     },
     Share {
         file: "nextcloud/share-34.json",
@@ -87,7 +87,7 @@ const SHARES: [Share; 13] = [
         id: "19",
         resource: ResourceType::Folder,
         at: "https://cloud.example.org:8434/dav/",
-        may: "r",
+        may: "rw",
     },
     // Its `uri` has two schemes and our own name; the root counts.
     Share {
@@ -98,7 +98,7 @@ const SHARES: [Share; 13] = [
         id: "18",
         resource: ResourceType::File,
         at: "https://cloud.example.org/dav/",
-        may: "r",
+        may: "rw",
     },
     // A number for the type, and no `sender`, no `description`.
     Share {
@@ -109,7 +109,7 @@ const SHARES: [Share; 13] = [
         id: "900",
         resource: ResourceType::File,
         at: "https://cloud.example.org/dav/",
-        may: "r",
+        may: "rw",
     },
     Share {
         file: "owncloud/share-10.json",
