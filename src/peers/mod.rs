@@ -399,6 +399,12 @@ impl Peers {
             .await
     }
 
+    /// Whether an admin or an invite here made this server known already.
+    pub async fn vouches_for(&self, host: &Provider) -> Result<bool> {
+        let decision = self.explain(host, Purpose::Federate).await?;
+        Ok(decision.allowed && self.is_known(&decision, Purpose::Federate).await?)
+    }
+
     /// Whether an admin or an invite made the server known; trading one is how it becomes known.
     async fn is_known(&self, decision: &Decision, purpose: Purpose) -> Result<bool> {
         if decision.by_rule || purpose == Purpose::Invite {

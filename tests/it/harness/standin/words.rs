@@ -128,7 +128,8 @@ pub fn share(kind: Kind, theirs: &Provider, ours: &Provider, user: &str, folder:
     for key in ["uri", "url"] {
         if let (Some(old), Some(new), Some(uri)) = (was.as_str(), id.as_str(), webdav[key].as_str().map(str::to_owned))
         {
-            webdav[key] = json!(uri.replace(old, new));
+            // Only at its end, where the id stands: the same digits may be part of a port.
+            webdav[key] = json!(uri.strip_suffix(old).map_or(uri.clone(), |root| format!("{root}{new}")));
         }
     }
     if webdav.is_null() {
