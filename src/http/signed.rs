@@ -24,6 +24,7 @@ use crate::ocm::share::ShareRefusal;
 use crate::ocm::share::Unsupported;
 use crate::ocm::share_request::ShareRequest;
 use crate::ocm::signature;
+use crate::peers::Acting;
 use crate::peers::trust::Purpose;
 use crate::site::Site;
 
@@ -34,6 +35,8 @@ pub trait Message: Sized {
     const CONTENT_TYPE: &'static str = "application/json";
     /// Whether it must be signed also where the operator takes other messages unsigned.
     const ALWAYS_SIGNED: bool = false;
+    /// Whether the signature alone says who it is from, so that the name in the message may lack a port.
+    const PORT_MAY_MISS: bool = false;
 
     fn read(body: &[u8]) -> Result<Self>;
 
@@ -65,6 +68,7 @@ impl Message for ShareCreationNotification {
 
 impl Message for InviteAcceptanceRequest {
     const PURPOSE: Purpose = Purpose::Invite;
+    const PORT_MAY_MISS: bool = true;
 
     fn read(body: &[u8]) -> Result<Self> {
         Ok(Self::parse(body)?)
@@ -115,6 +119,7 @@ impl Message for OcmNotification {
 }
 
 impl Message for TokenRequest {
+    const PORT_MAY_MISS: bool = true;
     const CONTENT_TYPE: &'static str = "application/x-www-form-urlencoded";
 
     fn read(body: &[u8]) -> Result<Self> {
@@ -177,7 +182,7 @@ impl FromRequest for Signer {
             let signer = arrived
                 .site
                 .peers
-                .authenticate(&arrived.to_check(), None, Purpose::Invite)
+                .authenticate(&arrived.to_check(), Acting::Unnamed, Purpose::Invite)
                 .await?;
             Ok(Self(signer))
         })
@@ -231,7 +236,12 @@ async fn receive<T: Message>(request: &HttpRequest, payload: Payload) -> Result<
         check_content_type::<T>(request)?;
         let message = T::read(body);
         let acting = message.as_ref().ok().and_then(T::acting);
-        let signer = site.peers.authenticate(&arrived.to_check(), acting, T::PURPOSE).await?;
+        let named = match acting {
+            Some(acting) if T::PORT_MAY_MISS && acting.port().is_none() => Acting::AnyPort(acting),
+            Some(acting) => Acting::Exactly(acting),
+            None => Acting::Unnamed,
+        };
+        let signer = site.peers.authenticate(&arrived.to_check(), named, T::PURPOSE).await?;
         return Ok(Signed {
             signer,
             message: message?,

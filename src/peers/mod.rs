@@ -51,6 +51,7 @@ pub use self::answers::refused_by;
 use self::answers::slow;
 pub use self::answers::worth_retrying;
 pub use self::known::Account;
+pub use self::proof::Acting;
 use self::proof::REPLAY_MARGIN;
 
 /// How long a request waits for what we must know of its sender. It is fetched to the end all the same, so that a sender

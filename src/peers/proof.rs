@@ -54,6 +54,30 @@ impl Record for SeenSignature {
     }
 }
 
+/// The server that a message says it is from.
+#[derive(Clone, Copy, Debug)]
+pub enum Acting<'a> {
+    Exactly(&'a Provider),
+    /// A host without a port, which some servers leave out (T-13): it may be any port of it, and the signature decides.
+    AnyPort(&'a Provider),
+    Unnamed,
+}
+
+impl Acting<'_> {
+    fn admits(self, signer: &Provider) -> bool {
+        match self {
+            Self::Exactly(acting) => acting == signer,
+            Self::AnyPort(acting) => acting.host() == signer.host(),
+            Self::Unnamed => true,
+        }
+    }
+
+    /// Whether the port that is missing is one that the signer has.
+    fn lacks_port_of(self, signer: &Provider) -> bool {
+        matches!(self, Self::AnyPort(_)) && signer.port().is_some()
+    }
+}
+
 /// The two forms in which servers sign.
 enum Form {
     New(Unverified),
@@ -105,7 +129,7 @@ impl Peers {
     pub async fn authenticate(
         &self,
         request: &signature::Request<'_>,
-        acting: Option<&Provider>,
+        acting: Acting<'_>,
         purpose: Purpose,
     ) -> Result<Provider> {
         let now = self.clock.now();
@@ -116,11 +140,8 @@ impl Peers {
         };
         unverified.check_time(now, &window)?;
         let signer = unverified.signer()?;
-        if acting.is_some_and(|acting| *acting != signer) {
-            return Err(Error::new(
-                Reason::SignerMismatch,
-                "The server that signed is not the one that the message speaks for.",
-            ));
+        if !acting.admits(&signer) {
+            return Err(signer_mismatch());
         }
         let decision = self
             .permit(&signer, purpose)
@@ -138,7 +159,18 @@ impl Peers {
             Form::Old(unverified) => self.check_old(&decision, request, unverified, now, &window).await?,
         };
         self.mark_seen(&signer, &replay_id, now).await?;
+        // Only whoever is known for it may leave its port out; another port may be another server.
+        if acting.lacks_port_of(&signer) && !self.leaves_port_out(&signer).await? {
+            return Err(signer_mismatch());
+        }
         Ok(signer)
+    }
+
+    async fn leaves_port_out(&self, signer: &Provider) -> Result<bool> {
+        Ok(self
+            .recall(signer)
+            .await?
+            .is_some_and(|met| met.dialect.leaves_port_out))
     }
 
     /// Checks a signature of the older form against the key in the discovery document. A key that does not fit may have
@@ -281,6 +313,13 @@ impl Peers {
 /// The one answer to every signature that does not hold; what was wrong with it goes to the log.
 fn signature_refused(cause: signature::SignatureError) -> Error {
     Error::new(Reason::SignatureInvalid, "The signature of this request is not valid.").caused_by(cause)
+}
+
+fn signer_mismatch() -> Error {
+    Error::new(
+        Reason::SignerMismatch,
+        "The server that signed is not the one that the message speaks for.",
+    )
 }
 
 fn signature_missing() -> Error {

@@ -498,3 +498,26 @@ async fn nextcloud_may_think_for_longer_than_others() {
     );
     assert_eq!(slow.judged("shares").len(), 1);
 }
+
+#[actix_web::test]
+async fn t13_nextcloud_may_leave_its_port_out_where_its_signature_says_who_it_is_and_nobody_else_may() {
+    for kind in [Kind::Nextcloud32, Kind::Nextcloud35, Kind::OpencloudmeshGo] {
+        let (server, standin) = (server().await, Standin::start(kind).await);
+        let invite = server.invite("bob").await;
+        let body = json!({
+            "recipientProvider": standin.provider().host(), "token": invite["token"],
+            "userID": "alice", "userId": "alice", "email": "alice@nc.example", "name": "Alice"
+        });
+        let answer = standin
+            .post_in(kind.form(), &server, "/ocm/invite-accepted", &body)
+            .await;
+        let contacts = server.contacts("bob").await;
+        if kind == Kind::OpencloudmeshGo {
+            assert_eq!((answer.status().as_u16(), contacts.len()), (401, 0));
+            continue;
+        }
+        assert_eq!(answer.status(), 200, "{kind:?}");
+        // She is of the server that signed, port and all.
+        assert_eq!(contacts[0]["address"], format!("alice@{}", standin.provider()));
+    }
+}

@@ -42,6 +42,8 @@ pub struct Dialect {
     pub notifications: Notifications,
     /// Takes what is for reading only.
     pub reads_only: bool,
+    /// Names itself without its port where a message asks for a host. Who it is, its signature says.
+    pub leaves_port_out: bool,
     /// Looks for `userId` in an Invite Acceptance Request.
     pub old_user_id: bool,
     /// How long it may take to answer a request that it means to take, where that is longer than usual.
@@ -102,12 +104,14 @@ const DRAFT: Dialect = Dialect {
     plain_recipient: false,
     notifications: Notifications::Plain,
     reads_only: false,
+    leaves_port_out: false,
     old_user_id: false,
     patience: Duration::ZERO,
 };
 
 /// What all versions of Nextcloud have in common. It slows unknown callers down by sleeping, for up to half a minute.
 const NEXTCLOUD: Dialect = Dialect {
+    leaves_port_out: true,
     spelling: Spelling::Options,
     folders: Folders::AsFiles,
     notifications: Notifications::WithSecret,
