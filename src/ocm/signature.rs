@@ -68,6 +68,27 @@ pub struct Window {
     pub skew: Duration,
 }
 
+impl Window {
+    /// Whether what was made at these times, and holds until `expires`, lies in the window at `now`.
+    pub(in crate::ocm) fn check(
+        &self,
+        made: &[Timestamp],
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), SignatureError> {
+        if made.iter().any(|made| *made > now.plus(self.skew)) {
+            return Err(SignatureError::CreatedInFuture);
+        }
+        if made.iter().any(|made| *made < now.minus(self.max_age)) {
+            return Err(SignatureError::CreatedTooOld);
+        }
+        match expires {
+            Some(expires) if expires < now => Err(SignatureError::Expired),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Default for Window {
     fn default() -> Self {
         Self {
@@ -193,16 +214,7 @@ impl Unverified {
     /// Whether the signature is neither too old nor from the future (SIG-3). [`Self::check`] asks this too; asking before
     /// the key is fetched saves the fetch.
     pub fn check_time(&self, now: Timestamp, window: &Window) -> Result<(), SignatureError> {
-        if self.created > now.plus(window.skew) {
-            return Err(SignatureError::CreatedInFuture);
-        }
-        if self.created < now.minus(window.max_age) {
-            return Err(SignatureError::CreatedTooOld);
-        }
-        match self.expires {
-            Some(expires) if expires < now => Err(SignatureError::Expired),
-            _ => Ok(()),
-        }
+        window.check(&[self.created], self.expires, now)
     }
 
     /// Checks everything, in the order in which it gets more expensive: time, signer, key, digest, length, signature.

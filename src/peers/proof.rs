@@ -84,13 +84,6 @@ enum Form {
     Old(cavage::Unverified),
 }
 
-/// How a discovery document is come by.
-#[derive(Clone, Copy)]
-enum Freshness {
-    AsKept,
-    Fetched,
-}
-
 impl Form {
     fn read(request: &signature::Request<'_>) -> Result<Self> {
         if let Some(new) = Unverified::read(request).map_err(signature_refused)? {
@@ -189,23 +182,23 @@ impl Peers {
         if !self.known.knows(host) {
             self.spare_strangers(decision, now).await?;
         }
-        let mut last = None;
-        for discovery in [Freshness::AsKept, Freshness::Fetched] {
-            let found = match discovery {
-                Freshness::AsKept => self.known.discovery(host, Word::Strangers).await,
-                Freshness::Fetched if self.known.may_ask_again(host) => {
-                    self.known.forget(host);
-                    self.known.discovery(host, Word::Strangers).await
-                }
-                Freshness::Fetched => break,
-            };
-            let key = old_key(&*found.map_err(known::unusable)?)?;
-            match unverified.clone().check(request, now, window, &key) {
-                Ok(verified) => return Ok(verified.replay_id),
-                Err(error) => last = Some(error),
-            }
+        let look = async || {
+            tokio::time::timeout(WAIT_FOR_SENDER, self.known.discovery(host, Word::Strangers))
+                .await
+                .unwrap_or_else(|_| Err(slow(host)))
+                .map_err(known::unusable)
+        };
+        let check = |discovery: &Discovery| {
+            let key = old_key(discovery)?;
+            let verified = unverified.clone().check(request, now, window, &key);
+            verified.map(|verified| verified.replay_id).map_err(signature_refused)
+        };
+        let as_kept = check(&*look().await?);
+        if as_kept.is_ok() || !self.known.may_ask_again(host) {
+            return as_kept;
         }
-        Err(last.map_or_else(no_old_key, signature_refused))
+        self.known.forget(host);
+        check(&*look().await?)
     }
 
     /// Admits an unsigned request in the name of `acting`, where policy allows that: never from one that has signed

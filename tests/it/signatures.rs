@@ -11,10 +11,13 @@ use futures_util::future::join_all;
 use ocmesh::clock::Timestamp;
 use ocmesh::config::Mode;
 use ocmesh::ocm::address::Provider;
+use ocmesh::ocm::dialect::cavage;
+use ocmesh::ocm::dialect::cavage::RsaSigningKey;
 use ocmesh::ocm::signature::SigningKey;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::harness::Manner;
 use crate::harness::Reply;
 use crate::harness::Rogue;
 use crate::harness::START;
@@ -979,4 +982,82 @@ async fn sig_6_a_signature_for_one_endpoint_is_none_at_another() {
     assert!(matches!(put.status().as_u16(), 404 | 405), "{}", put.status());
     assert_eq!(rows(&server).await, 0);
     assert_eq!(post_share(&server, &body, &headers).await, 201);
+}
+
+#[actix_web::test]
+async fn sig_7_the_shorter_list_of_the_drafts_token_example_is_not_enough_however_well_it_is_signed() {
+    let (server, rogue) = acquainted().await;
+    let path = "/ocm/token";
+    let body = format!(
+        "grant_type=authorization_code&client_id={}&code=nosuchcode",
+        rogue.provider
+    );
+    let ask = async |bend: fn(&mut ByHand)| {
+        let mut by_hand = ByHand::new(&rogue, &server, path, body.as_bytes());
+        bend(&mut by_hand);
+        let headers = by_hand.signed(&rogue.key);
+        let form = "application/x-www-form-urlencoded";
+        let answer = post_raw(&server, path, form, body.clone().into_bytes(), &headers).await;
+        answer.text().await.unwrap()
+    };
+    let short = ask(|by_hand| by_hand.covered = vec!["@method", "@target-uri", "content-digest", "date"]).await;
+    assert_eq!(short, r#"{"error":"invalid_client"}"#);
+    // Signed in full it gets as far as its code.
+    assert_eq!(ask(|_| {}).await, r#"{"error":"invalid_grant"}"#);
+}
+
+#[actix_web::test]
+async fn t20_a_key_of_the_older_form_may_be_published_late_and_replaced_under_its_name() {
+    let server = TestServer::start_with(mode(Mode::Open)).await;
+    server.user("bob").await;
+    let rogue = Rogue::start().await;
+    let says = |key: Option<&RsaSigningKey>| {
+        let mut says = rogue.discovery();
+        says["capabilities"] = json!(["protocol-object"]);
+        if let Some(key) = key {
+            says["publicKey"] = json!({ "keyId": key.key_id(), "publicKeyPem": key.public_pem() });
+        }
+        rogue.reply("GET", "/.well-known/ocm", Reply::json(200, says));
+    };
+    let post = async |key: &RsaSigningKey, id: &str| {
+        let body = share(&rogue, &server, id);
+        let now = server.clock.now();
+        let headers = cavage::sign(key, "POST", &server.url("/ocm/shares"), &body, now);
+        let headers = headers.into_iter().filter(|(name, _)| *name != "host").collect();
+        post_share(&server, &body, &headers).await
+    };
+    let id = format!("http://{}/ocm#signature", rogue.provider);
+    let [first, second] = [(); 2].map(|()| RsaSigningKey::generate(&id).unwrap());
+    says(None);
+    assert_eq!(post(&first, "1").await, 401);
+    says(Some(&first));
+    assert_eq!(post(&first, "1").await, 401, "it was asked just now");
+    server.clock.step(Duration::from_secs(31));
+    assert_eq!(post(&first, "1").await, 201);
+    says(Some(&second));
+    assert_eq!(post(&second, "2").await, 401, "it was asked just now");
+    server.clock.step(Duration::from_secs(31));
+    assert_eq!(post(&second, "2").await, 201);
+    assert_eq!(post(&first, "3").await, 401, "the key that was replaced");
+    let asked = rogue.seen_at("/.well-known/ocm").len();
+    assert_eq!(post(&first, "4").await, 401);
+    assert_eq!(rogue.seen_at("/.well-known/ocm").len(), asked, "T-21");
+}
+
+#[actix_web::test]
+async fn t01_nobody_waits_long_for_a_sender_that_says_nothing() {
+    let server = TestServer::start_with(mode(Mode::Open)).await;
+    server.user("bob").await;
+    let (new, old) = (Rogue::start().await, Rogue::start().await);
+    for rogue in [&new, &old] {
+        rogue.behave("GET", "/.well-known/ocm", Manner::Silent);
+    }
+    let key = RsaSigningKey::generate(&format!("http://{}/ocm#signature", old.provider)).unwrap();
+    let body = share(&old, &server, "1");
+    let headers = cavage::sign(&key, "POST", &server.url("/ocm/shares"), &body, server.clock.now());
+    let headers = headers.into_iter().filter(|(name, _)| *name != "host").collect();
+    let both = futures_util::future::join(bent(&server, &new, "1", |_| {}), post_share(&server, &body, &headers));
+    // A peer may take fifteen seconds.
+    let answers = tokio::time::timeout(Duration::from_secs(10), both).await;
+    assert_eq!(answers.expect("an answer in time"), (401, 401));
 }
