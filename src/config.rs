@@ -1,5 +1,6 @@
 //! What the operator chose: one struct per `[table]`, checked on load, unknown keys refused by name, file and line.
 
+mod pages;
 mod value;
 
 use std::net::IpAddr;
@@ -15,6 +16,8 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::directory::PinnedKey;
 
+pub use self::pages::Link;
+pub use self::pages::Ui;
 pub use self::value::DocumentUrl;
 pub use self::value::Every;
 pub use self::value::Listen;
@@ -42,6 +45,7 @@ pub struct Config {
     pub files: Files,
     pub accounts: Accounts,
     pub limits: Limits,
+    pub ui: Ui,
     pub log: Log,
 }
 

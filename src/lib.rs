@@ -9,31 +9,32 @@
 //! 2. [`secret`] — values that are never shown
 //! 3. [`random`] — what must not be guessed
 //! 4. [`ocm`] — the protocol: messages and rules, free of I/O, clock and randomness
-//! 5. [`error`] — why something was refused, without a word of HTTP
-//! 6. [`config`] — what the operator chose
-//! 7. [`store`] — everything kept: records, transactions, and the engine below them
-//! 8. [`client`] — everything asked of other servers: limits, address guard
-//! 9. [`keys`] — the keys this server signs with
-//! 10. [`users`] — accounts, passwords, sessions
-//! 11. [`files`] — Resources here: safe paths, atomic replacement
-//! 12. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
-//! 13. [`contacts`] — the address book
-//! 14. [`directories`] — Directory Services that are followed, and the servers they list
-//! 15. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
-//! 16. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
-//! 17. [`handshake`] — becoming a trusted server of those that know such a thing
-//! 18. [`invites`] — `SentInvite`, `ReceivedInvite`
-//! 19. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 20. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
-//! 21. [`courier`] — the worker that takes what is due to its peer
-//! 22. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 23. [`site`] — the parts of one server, put together
-//! 24. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 25. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 26. [`web`] — the edge for people: pages
-//! 27. [`tls`] — certificates
-//! 28. [`app`] — listeners and workers, started and stopped
-//! 29. [`cli`] — the command line
+//! 5. [`lang`] — what people read, in their language
+//! 6. [`error`] — why something was refused, without a word of HTTP
+//! 7. [`config`] — what the operator chose
+//! 8. [`store`] — everything kept: records, transactions, and the engine below them
+//! 9. [`client`] — everything asked of other servers: limits, address guard
+//! 10. [`keys`] — the keys this server signs with
+//! 11. [`users`] — accounts, passwords, sessions
+//! 12. [`files`] — Resources here: safe paths, atomic replacement
+//! 13. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
+//! 14. [`contacts`] — the address book
+//! 15. [`directories`] — Directory Services that are followed, and the servers they list
+//! 16. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
+//! 17. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
+//! 18. [`handshake`] — becoming a trusted server of those that know such a thing
+//! 19. [`invites`] — `SentInvite`, `ReceivedInvite`
+//! 20. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 21. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 22. [`courier`] — the worker that takes what is due to its peer
+//! 23. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 24. [`site`] — the parts of one server, put together
+//! 25. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 26. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 27. [`web`] — the edge for people: pages
+//! 28. [`tls`] — certificates
+//! 29. [`app`] — listeners and workers, started and stopped
+//! 30. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -54,6 +55,7 @@ pub mod handshake;
 pub mod http;
 pub mod invites;
 pub mod keys;
+pub mod lang;
 pub mod ocm;
 pub mod outbox;
 pub mod peers;

@@ -4,16 +4,23 @@ use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::error::Error;
+use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::Session;
 use crate::users::User;
 use crate::web::auth;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;
 use crate::web::page::Page;
+use crate::web::reader;
+use crate::web::reader::Theme;
+use crate::web::session;
 use crate::web::session::Form;
+use crate::web::session::OpenForm;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -23,6 +30,16 @@ struct Account {
     user: User,
     host: String,
     least: usize,
+}
+
+impl Account {
+    fn themes(&self) -> [(Theme, &'static str); 3] {
+        [
+            (Theme::Auto, "As the system has it"),
+            (Theme::Light, "Light"),
+            (Theme::Dark, "Dark"),
+        ]
+    }
 }
 
 pub async fn show(site: Data<Site>, session: Session) -> Answer {
@@ -37,6 +54,38 @@ fn account(site: &Site, session: &Session, fault: Option<Fault>) -> Account {
         host: site.config.server.public_url.provider().to_string(),
         least: site.config.accounts.min_password,
     }
+}
+
+#[derive(Deserialize)]
+pub struct Language {
+    /// A tag of ours; anything else is "as the browser asks".
+    lang: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Keeps a choice of language in this browser; for those who are not signed in too.
+pub async fn choose_language(site: Data<Site>, form: OpenForm<Language>) -> Answer {
+    let mut answer = page::go(session::way_back(&form.0.next));
+    answer
+        .add_cookie(&reader::language_cookie(&site, Lang::from_code(&form.0.lang)))
+        .map_err(Error::internal)?;
+    Ok(answer)
+}
+
+#[derive(Deserialize)]
+pub struct Look {
+    theme: String,
+}
+
+/// Keeps a choice of light or dark in this browser.
+pub async fn choose_theme(site: Data<Site>, form: Form<Look>) -> Answer {
+    let theme = Theme::parse(&form.fields.theme).unwrap_or_default();
+    let mut answer = page::go("/account");
+    answer
+        .add_cookie(&reader::theme_cookie(&site, theme))
+        .map_err(Error::internal)?;
+    Ok(answer)
 }
 
 #[derive(Deserialize)]

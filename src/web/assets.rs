@@ -1,4 +1,4 @@
-//! The style sheet and the icon: compiled in, served under a name that changes with their content.
+//! The style sheet, the script and the icon: compiled in, served under a name that changes with their content.
 
 use std::sync::LazyLock;
 
@@ -11,23 +11,34 @@ use crate::error::Error;
 use crate::web::page::Answer;
 
 const STYLE: &str = include_str!("../../static/app.css");
+const SCRIPT: &str = include_str!("../../static/app.js");
 const ICON: &str = include_str!("../../static/icon.svg");
 
-static STYLE_PATH: LazyLock<String> = LazyLock::new(|| {
-    let hash = digest::digest(&digest::SHA256, STYLE.as_bytes());
+static STYLE_PATH: LazyLock<String> = LazyLock::new(|| path_of("css", STYLE));
+static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| path_of("js", SCRIPT));
+
+fn path_of(ending: &str, content: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, content.as_bytes());
     let short: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("/static/app.{short}.css")
-});
+    format!("/static/app.{short}.{ending}")
+}
 
 /// Where the style sheet is.
 pub fn style_path() -> &'static str {
     &STYLE_PATH
 }
 
+/// Where the script is.
+pub fn script_path() -> &'static str {
+    &SCRIPT_PATH
+}
+
 pub async fn file(name: Path<String>) -> Answer {
-    let (kind, content) = match name.as_str() {
-        "icon.svg" => ("image/svg+xml", ICON),
-        name if STYLE_PATH.ends_with(&format!("/{name}")) => ("text/css; charset=utf-8", STYLE),
+    let asked = format!("/static/{name}");
+    let (kind, content) = match asked.as_str() {
+        "/static/icon.svg" => ("image/svg+xml", ICON),
+        path if path == *STYLE_PATH => ("text/css; charset=utf-8", STYLE),
+        path if path == *SCRIPT_PATH => ("text/javascript; charset=utf-8", SCRIPT),
         _ => return Err(Error::not_found("There is no such file.").into()),
     };
     Ok(HttpResponse::Ok()
@@ -45,6 +56,22 @@ mod tests {
         assert!(STYLE.len() <= 16 << 10, "{} bytes", STYLE.len());
         for forbidden in ["@import", "url(http", "url(//", "expression("] {
             assert!(!STYLE.contains(forbidden), "{forbidden}");
+        }
+    }
+
+    #[test]
+    fn the_script_stays_small_and_keeps_and_fetches_nothing_of_its_own() {
+        assert!(SCRIPT.len() <= 8 << 10, "{} bytes", SCRIPT.len());
+        for forbidden in [
+            "eval(",
+            "innerHTML",
+            "document.write",
+            "import(",
+            "http://",
+            "https://",
+            "localStorage",
+        ] {
+            assert!(!SCRIPT.contains(forbidden), "{forbidden}");
         }
     }
 }

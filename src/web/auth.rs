@@ -13,6 +13,7 @@ use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::NewUser;
 use crate::users::Session;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;

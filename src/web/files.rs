@@ -27,6 +27,7 @@ use crate::files::Tree;
 use crate::files::TreePath;
 use crate::site::Site;
 use crate::users::Session;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Page;

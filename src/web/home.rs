@@ -12,6 +12,7 @@ use crate::shares::sent::SentState;
 use crate::site::Site;
 use crate::store::Page as Rows;
 use crate::users::Session;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Page;

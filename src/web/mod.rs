@@ -6,9 +6,11 @@ mod assets;
 mod auth;
 mod contacts;
 mod files;
+mod filters;
 mod home;
 mod invites;
 mod page;
+mod reader;
 mod received;
 mod remote;
 mod requests;
@@ -45,6 +47,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/login", get().to(auth::login))
         .route("/login", post().to(auth::sign_in))
         .route("/logout", post().to(auth::sign_out))
+        .route("/language", post().to(account::choose_language))
         .route("/wayf", get().to(wayf::ask))
         .route("/wayf", post().to(wayf::look_up))
         // Mine
@@ -86,6 +89,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route(r"/requests/sent/{id:\d+}/close", post().to(requests::close))
         .route(r"/requests/sent/{id:\d+}/retry", post().to(requests::retry))
         .route("/account", get().to(account::show))
+        .route("/account/theme", post().to(account::choose_theme))
         .route("/account/password", post().to(account::change_password))
         // For admins
         .route("/admin/servers", get().to(admin::servers::list))

@@ -21,16 +21,23 @@ use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
 use crate::clock::Timestamp;
+use crate::config::Ui;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 use crate::http::INVITE_ACCEPT_DIALOG;
 use crate::http::answer;
+use crate::lang::Lang;
 use crate::site::Site;
 use crate::store::Listing;
 use crate::store::Page as Rows;
 use crate::users::Session;
 use crate::web::assets;
+use crate::web::filters;
+use crate::web::reader::Reader;
+use crate::web::reader::Theme;
+use crate::web::reader::reader;
+use crate::web::reader::said;
 use crate::web::session;
 
 /// What a handler of a page ends in.
@@ -39,9 +46,9 @@ pub type Answer = Result<HttpResponse, Problem>;
 /// How many rows a page shows at most.
 pub const ROWS: usize = 1000;
 
-/// No script, nothing from elsewhere, and in nobody's frame (T-68, T-71).
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
-                              frame-ancestors 'none'; base-uri 'none'";
+/// Our own script and style, nothing from elsewhere, and in nobody's frame (T-68, T-71).
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                              connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// What a page has if it does not say otherwise. Addresses of pages carry invite codes, so no other site may learn them.
 /// That would be `no-referrer`, but with it browsers send `Origin: null` for our own forms too, and the check of where a
@@ -59,9 +66,9 @@ pub struct Page {
     /// Which entry of the navigation it belongs to.
     pub section: &'static str,
     pub server: String,
-    pub style: &'static str,
     pub person: Option<Person>,
     pub now: Timestamp,
+    ui: Ui,
 }
 
 /// The one who is signed in.
@@ -73,8 +80,8 @@ pub struct Person {
 }
 
 impl Page {
-    /// A page for someone who is signed in.
-    pub fn of(site: &Site, session: &Session, section: &'static str, title: impl Into<String>) -> Self {
+    /// A page for someone who is signed in. A title that a catalogue has is said in the reader's language.
+    pub fn of(site: &Site, session: &Session, section: &'static str, title: impl AsRef<str>) -> Self {
         Self {
             section,
             person: Some(Person {
@@ -88,15 +95,51 @@ impl Page {
     }
 
     /// A page for anyone.
-    pub fn public(site: &Site, title: impl Into<String>) -> Self {
+    pub fn public(site: &Site, title: impl AsRef<str>) -> Self {
         Self {
-            title: title.into(),
+            title: said(title.as_ref(), &[]),
             section: "",
             server: site.config.server.name.clone(),
-            style: assets::style_path(),
             person: None,
             now: site.clock.now(),
+            ui: site.config.ui.clone(),
         }
+    }
+
+    pub fn style(&self) -> &'static str {
+        assets::style_path()
+    }
+
+    pub fn script(&self) -> &'static str {
+        assets::script_path()
+    }
+
+    /// The language it is in.
+    pub fn lang(&self) -> Lang {
+        reader().lang
+    }
+
+    pub fn theme(&self) -> Theme {
+        reader().theme
+    }
+
+    /// Where a choice made in its foot leads back to.
+    pub fn here(&self) -> String {
+        reader().here
+    }
+
+    /// What the foot of each page points to: label and address.
+    pub fn foot(&self) -> Vec<(&'static str, &str)> {
+        let links = [
+            ("Help", &self.ui.support),
+            ("Imprint", &self.ui.imprint_url),
+            ("Privacy", &self.ui.privacy_url),
+        ];
+        links
+            .into_iter()
+            .filter(|(_, link)| !link.is_none())
+            .map(|(label, link)| (label, link.as_str()))
+            .collect()
     }
 
     /// Whether whoever reads it is an admin.
@@ -254,11 +297,16 @@ pub async fn finish(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let mut response = next.call(request).await?.map_into_boxed_body();
-    if let Some(problem) = problem_in(&response) {
-        let page = explain(response.request(), &problem).await;
-        response = response.into_response(page);
-    }
+    let reader = Reader::of(request.request(), session::site_of(request.request()).ok());
+    let answer = async {
+        let mut response = next.call(request).await?.map_into_boxed_body();
+        if let Some(problem) = problem_in(&response) {
+            let page = explain(response.request(), &problem).await;
+            response = response.into_response(page);
+        }
+        Ok::<_, actix_web::Error>(response)
+    };
+    let mut response = reader.answer(answer).await?;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         if !headers.contains_key(&name) {

@@ -14,6 +14,7 @@ use crate::shares::ReceivedShare;
 use crate::shares::received::ReceivedState;
 use crate::site::Site;
 use crate::users::Session;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::After;
 use crate::web::page::Answer;

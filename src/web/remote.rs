@@ -13,6 +13,7 @@ use crate::site::Site;
 use crate::users::Session;
 use crate::web::files;
 use crate::web::files::Crumb;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Page;

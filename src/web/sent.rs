@@ -22,6 +22,7 @@ use crate::shares::sent::SentState;
 use crate::site::Site;
 use crate::store::Page as Rows;
 use crate::users::Session;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::After;
 use crate::web::page::Answer;

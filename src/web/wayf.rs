@@ -17,6 +17,7 @@ use crate::ocm::address::Provider;
 use crate::peers::trust::Purpose;
 use crate::site::Site;
 use crate::users::User;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::macros::format_description;
+use time::Weekday;
 
 use crate::clock::Timestamp;
 use crate::config::Size;
 use crate::error::Error;
 use crate::error::Result;
+use crate::web::reader::reader;
+use crate::web::reader::said;
 
 /// A state as a word with a colour beside it.
 pub struct Badge {
@@ -40,34 +42,84 @@ impl Badge {
 
 /// A time as people read it: `Fri 12 June 2026, 14:00 UTC`.
 pub fn when(moment: &Timestamp) -> String {
-    let format =
-        format_description!("[weekday repr:short] [day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
-    OffsetDateTime::from_unix_timestamp(moment.0)
-        .ok()
-        .and_then(|moment| moment.format(&format).ok())
-        .unwrap_or_else(|| moment.to_string())
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(moment.0) else {
+        return moment.to_string();
+    };
+    said(
+        "{weekday} {day} {month} {year}, {time} UTC",
+        &[
+            ("weekday", &said(weekday(at.weekday()), &[])),
+            ("day", &at.day().to_string()),
+            ("month", &said(MONTHS[usize::from(u8::from(at.month())) - 1], &[])),
+            ("year", &at.year().to_string()),
+            ("time", &format!("{:02}:{:02}", at.hour(), at.minute())),
+        ],
+    )
 }
 
-/// The same, short enough for a table: `12 Jun 2026`.
+/// The same, short enough for a table: `12 June 2026`.
 pub fn day(moment: &Timestamp) -> String {
-    let format = format_description!("[day padding:none] [month repr:short] [year]");
-    OffsetDateTime::from_unix_timestamp(moment.0)
-        .ok()
-        .and_then(|moment| moment.format(&format).ok())
-        .unwrap_or_else(|| moment.to_string())
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(moment.0) else {
+        return moment.to_string();
+    };
+    said(
+        "{day} {month} {year}",
+        &[
+            ("day", &at.day().to_string()),
+            ("month", &said(MONTHS[usize::from(u8::from(at.month())) - 1], &[])),
+            ("year", &at.year().to_string()),
+        ],
+    )
+}
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+fn weekday(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "Mon",
+        Weekday::Tuesday => "Tue",
+        Weekday::Wednesday => "Wed",
+        Weekday::Thursday => "Thu",
+        Weekday::Friday => "Fri",
+        Weekday::Saturday => "Sat",
+        Weekday::Sunday => "Sun",
+    }
 }
 
 /// How far away a time is: `in 6 days`, `3 hours ago`.
 pub fn away(moment: &Timestamp, now: &Timestamp) -> String {
     if moment > now {
         match now.until(*moment) {
-            wait if wait < Duration::from_secs(60) => "in a moment".to_owned(),
-            wait => format!("in {}", span(wait)),
+            wait if wait < Duration::from_secs(60) => said("in a moment", &[]),
+            wait => counted(
+                wait,
+                "in {n} minute|in {n} minutes",
+                "in {n} hour|in {n} hours",
+                "in {n} day|in {n} days",
+            ),
         }
     } else {
         match moment.until(*now) {
-            ago if ago < Duration::from_secs(60) => "just now".to_owned(),
-            ago => format!("{} ago", span(ago)),
+            ago if ago < Duration::from_secs(60) => said("just now", &[]),
+            ago => counted(
+                ago,
+                "{n} minute ago|{n} minutes ago",
+                "{n} hour ago|{n} hours ago",
+                "{n} day ago|{n} days ago",
+            ),
         }
     }
 }
@@ -77,20 +129,29 @@ pub fn due(moment: &Timestamp, now: &Timestamp) -> String {
     if moment > now {
         away(moment, now)
     } else {
-        "now".to_owned()
+        said("now", &[])
     }
 }
 
 /// A length of time: `7 days`.
 pub fn span(length: Duration) -> String {
+    counted(
+        length,
+        "{n} minute|{n} minutes",
+        "{n} hour|{n} hours",
+        "{n} day|{n} days",
+    )
+}
+
+/// The number that reads best, in the sentence for its unit.
+fn counted(length: Duration, minutes: &str, hours: &str, days: &str) -> String {
     let seconds = length.as_secs();
-    let (number, unit) = match seconds {
-        0..3_600 => (seconds / 60, "minute"),
-        3_600..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
+    let (number, sentence) = match seconds {
+        0..3_600 => (seconds / 60, minutes),
+        3_600..172_800 => (seconds / 3_600, hours),
+        _ => (seconds / 86_400, days),
     };
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {unit}{plural}")
+    reader().lang.count(sentence, number)
 }
 
 /// A number of bytes in binary units: `1.4 MiB`.
@@ -133,7 +194,7 @@ mod tests {
     fn times_say_when_and_how_far_away() {
         let now = Timestamp::parse("2026-06-12T14:00:00Z").unwrap();
         assert_eq!(when(&now), "Fri 12 June 2026, 14:00 UTC");
-        assert_eq!(day(&now), "12 Jun 2026");
+        assert_eq!(day(&now), "12 June 2026");
         let check = |seconds: i64, expected: &str| assert_eq!(away(&Timestamp(now.0 + seconds), &now), expected);
         check(0, "just now");
         check(59, "in a moment");

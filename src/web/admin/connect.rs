@@ -10,6 +10,7 @@ use crate::api::recipes::Found;
 use crate::error::Result;
 use crate::ocm::dialect::recipe::Recipe;
 use crate::site::Site;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;

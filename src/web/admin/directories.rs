@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::site::Site;
 use crate::users::Session;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;

@@ -9,6 +9,7 @@ use crate::keys::PublishedKey;
 use crate::keys::Rotation;
 use crate::keys::State;
 use crate::site::Site;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Page;

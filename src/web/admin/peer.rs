@@ -24,6 +24,7 @@ use crate::peers::trust::Decision;
 use crate::peers::trust::Purpose;
 use crate::site::Site;
 use crate::users::Session;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;

@@ -9,6 +9,7 @@ use crate::outbox::Cargo;
 use crate::outbox::Delivery;
 use crate::outbox::Progress;
 use crate::site::Site;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::After;
 use crate::web::page::Answer;

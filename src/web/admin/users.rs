@@ -12,6 +12,7 @@ use crate::store::Page as Rows;
 use crate::users::NewUser;
 use crate::users::Session;
 use crate::users::User;
+use crate::web::filters;
 use crate::web::page;
 use crate::web::page::After;
 use crate::web::page::Answer;
