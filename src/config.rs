@@ -199,6 +199,8 @@ pub struct Limits {
 pub struct Log {
     pub level: String,
     pub format: LogFormat,
+    pub audit_keep: Span,
+    pub audit_file_names: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -302,6 +304,8 @@ impl Default for Log {
         Self {
             level: "info".to_owned(),
             format: LogFormat::default(),
+            audit_keep: Span::seconds(400 * 86_400),
+            audit_file_names: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::Audit;
 use crate::client;
 use crate::client::Client;
 use crate::clock::Clock;
@@ -48,6 +49,7 @@ pub struct Site {
     pub config: Arc<Config>,
     pub clock: Clock,
     pub store: Store,
+    pub audit: Audit,
     pub keys: Arc<Keys>,
     pub users: Users,
     pub homes: Homes,
@@ -77,6 +79,7 @@ impl Site {
             .map_err(Error::internal)??;
         let clock = world.clock;
         let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
+        let audit = Audit::open(&config, store.clone(), clock.clone()).await?;
         let client = Client::new(&config, world.lookup)?;
         let homes = Homes::open(&config.server.data_dir.join("files")).await?;
         let directories = Directories::new(&config, store.clone(), client.clone())?;
@@ -123,6 +126,7 @@ impl Site {
             config,
             clock,
             store,
+            audit,
             keys,
             homes,
             directories,

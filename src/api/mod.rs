@@ -4,6 +4,7 @@
 mod directories;
 mod files;
 mod keys;
+mod noted;
 mod people;
 pub mod recipes;
 mod requests;
@@ -11,12 +12,15 @@ mod servers;
 mod shares;
 pub mod socket;
 
+pub use noted::rotation;
+
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::audit::By;
 use crate::client::ByteStream;
 use crate::error::Error;
 use crate::error::Result;
@@ -225,12 +229,25 @@ pub enum Answer {
     Content(ByteStream),
 }
 
-/// Carries a call out. `content` is what follows it, for the calls that take a file.
+/// Carries a call out, and notes who wanted it. `content` is what follows it, for the calls that take a file.
 ///
 /// # Errors
 ///
 /// As whatever the call leads to; never with half of it done.
-pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<Answer> {
+pub async fn carry_out(site: &Site, by: &By, call: Call, content: ByteStream) -> Result<Answer> {
+    let event = noted::event(&call);
+    let answer = answer_to(site, call, content).await?;
+    if let Some(event) = event {
+        let event = match &answer {
+            Answer::Json(value) => noted::completed(event, value),
+            Answer::Content(_) => event,
+        };
+        site.audit.note(by, event).await?;
+    }
+    Ok(answer)
+}
+
+async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answer> {
     Ok(Answer::Json(match call {
         Call::SetupLink => serde_json::json!({ "link": site.setup_link().await? }),
         Call::UserAdd {

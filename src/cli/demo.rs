@@ -148,7 +148,8 @@ impl Actor {
 
     async fn carry_out(&self, call: Call, content: &str) -> Result<Answer> {
         let content = Bytes::copy_from_slice(content.as_bytes());
-        api::carry_out(&self.running.site, call, Box::pin(stream::iter([Ok(content)]))).await
+        let by = api::socket::this_user();
+        api::carry_out(&self.running.site, &by, call, Box::pin(stream::iter([Ok(content)]))).await
     }
 
     /// Reads a file of a received share, from the other server.

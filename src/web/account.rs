@@ -96,7 +96,7 @@ pub struct Passwords {
 
 /// Changes the password. Every session ends with the old one, so this browser gets a new one (T-72).
 pub async fn change_password(site: Data<Site>, form: Form<Passwords>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, by, fields } = form;
     let name = &session.user.name;
     match site.users.change_password(name, fields.old, fields.password).await {
         Ok(()) => {

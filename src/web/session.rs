@@ -7,7 +7,6 @@ use actix_web::cookie::Cookie;
 use actix_web::cookie::SameSite;
 use actix_web::cookie::time::Duration as CookieAge;
 use actix_web::dev::Payload;
-use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::web::Data;
 use actix_web::web::Query;
@@ -15,14 +14,17 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::TlsMode;
+use crate::audit::By;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::http::asker;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::Session;
 use crate::web::page::Problem;
+
+pub use crate::http::asker::asker;
 
 /// The longest form, in bytes: a pasted mail of the length that is looked through, with every byte escaped.
 pub const LONGEST_FORM: usize = 1 << 20;
@@ -33,6 +35,8 @@ pub struct Admin(pub Session);
 /// A form that a signed-in person sent from one of our pages (T-70): its token is that of their session.
 pub struct Form<T> {
     pub session: Session,
+    /// Who sent it, for the audit log.
+    pub by: By,
     pub fields: T,
 }
 
@@ -90,6 +94,7 @@ impl<T: DeserializeOwned> FromRequest for Form<T> {
             check_token(&session, &read::<Sealed>(&body)?.form_token)?;
             Ok(Self {
                 fields: read(&body)?,
+                by: by(&request, &session)?,
                 session,
             })
         })
@@ -127,6 +132,11 @@ pub async fn of(request: &HttpRequest) -> Result<Session> {
     let cookie = request.cookie(&cookie_name(site));
     let token = Secret::new(cookie.as_ref().map_or("", |cookie| cookie.value()));
     site.users.session(&token, site.clock.now()).await
+}
+
+/// Who is signed in and asks, for the audit log.
+pub fn by(request: &HttpRequest, session: &Session) -> Result<By> {
+    Ok(asker::stranger(request, site_of(request)?).person(&session.user.name))
 }
 
 /// The cookie for a session that was just opened. `Lax`, because the link to the page that accepts an invite is on
@@ -207,23 +217,6 @@ pub fn check_origin(request: &HttpRequest) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// The address to count wrong passwords by. Behind a proxy it is the last one that the proxy added: what stands before
-/// it, whoever asks has written.
-pub fn asker(request: &HttpRequest, site: &Site) -> String {
-    let direct = || {
-        request
-            .peer_addr()
-            .map_or_else(String::new, |address| address.ip().to_string())
-    };
-    if site.config.tls_mode() != TlsMode::Proxy {
-        return direct();
-    }
-    let forwarded = request.headers().get_all(header::X_FORWARDED_FOR).last();
-    forwarded
-        .and_then(|value| value.to_str().ok()?.rsplit(',').next())
-        .map_or_else(direct, |last| last.trim().to_owned())
 }
 
 /// Where a sign-in may lead back to: a path on this server, or home. Browsers read `//host` and `/\host` as other

@@ -13,6 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
+use crate::audit::By;
 use crate::client::ByteStream;
 use crate::error::Error;
 use crate::error::Reason;
@@ -27,6 +28,8 @@ const LONGEST_FIELD: usize = 1024;
 /// A form with files that a signed-in person sent from one of our pages (T-70).
 pub struct FileForm {
     pub session: Session,
+    /// Who sent it, for the audit log.
+    pub by: By,
     /// Whether files of the same name are to be replaced.
     pub replace: bool,
     parts: Multipart,
@@ -42,14 +45,15 @@ impl FromRequest for FileForm {
         Box::pin(async move {
             session::check_origin(&request)?;
             let session = session::of(&request).await?;
-            Ok(Self::open(session, Multipart::new(request.headers(), payload)).await?)
+            let by = session::by(&request, &session)?;
+            Ok(Self::open(session, by, Multipart::new(request.headers(), payload)).await?)
         })
     }
 }
 
 impl FileForm {
     /// Reads on to the first file; without a good token before it, that is as far as it gets.
-    async fn open(session: Session, mut parts: Multipart) -> Result<Self> {
+    async fn open(session: Session, by: By, mut parts: Multipart) -> Result<Self> {
         let (mut token, mut replace) = (String::new(), false);
         let first = loop {
             let Some(field) = parts.try_next().await.map_err(broken)? else {
@@ -65,6 +69,7 @@ impl FileForm {
         session::check_token(&session, &token)?;
         Ok(Self {
             session,
+            by,
             replace,
             parts,
             first,

@@ -61,7 +61,7 @@ pub struct Account {
 }
 
 pub async fn add(site: Data<Site>, _: Admin, form: Form<Account>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, by, fields } = form;
     let new = NewUser {
         name: fields.name.clone(),
         display_name: fields.display_name.clone(),

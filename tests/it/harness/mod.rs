@@ -22,6 +22,7 @@ use ocmesh::api::Call;
 use ocmesh::app;
 use ocmesh::app::Options;
 use ocmesh::app::Running;
+use ocmesh::audit::By;
 use ocmesh::client::Lookup;
 use ocmesh::client::system_lookup;
 use ocmesh::clock::Clock;
@@ -163,7 +164,14 @@ impl TestServer {
 
     pub async fn call_with(&self, call: Call, content: &[u8]) -> Result<Value, Error> {
         let content = bytes::Bytes::copy_from_slice(content);
-        let answer = Box::pin(api::carry_out(self.site(), call, Box::pin(stream::iter([Ok(content)])))).await?;
+        let by = By::command_line("tester");
+        let answer = Box::pin(api::carry_out(
+            self.site(),
+            &by,
+            call,
+            Box::pin(stream::iter([Ok(content)])),
+        ))
+        .await?;
         match answer {
             Answer::Json(value) => Ok(value),
             Answer::Content(mut stream) => {
