@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::error::Error;
 use crate::lang::Lang;
 use crate::secret::Secret;
@@ -100,6 +101,7 @@ pub async fn change_password(site: Data<Site>, form: Form<Passwords>) -> Answer 
     let name = &session.user.name;
     match site.users.change_password(name, fields.old, fields.password).await {
         Ok(()) => {
+            site.audit.note(&by, Event::new("password.change").of(name)).await?;
             let token = site.users.open_session(name, site.clock.now()).await?;
             Ok(auth::go_with_session(&site, "/account", &token))
         }

@@ -15,6 +15,7 @@ use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
+use crate::audit::Event;
 use crate::client::ByteStream;
 use crate::clock::Timestamp;
 use crate::dav;
@@ -183,6 +184,8 @@ pub async fn upload(site: Data<Site>, request: HttpRequest, mut form: FileForm) 
         tree.store(&place, content, most, replace.clone())
             .await
             .map_err(|error| back()(name_taken(error, &place)))?;
+        let event = Event::new("file.store").of(&form.session.user.name).file(&place);
+        site.audit.note(&form.by, event).await?;
         stored += 1;
     }
     if stored == 0 {
@@ -217,9 +220,12 @@ pub async fn make_folder(site: Data<Site>, form: Form<NewFolder>) -> Answer {
     let tree = site.homes.of(&form.session.user.name).await?;
     let made = async {
         let path = folder.join(form.fields.name.trim())?;
-        tree.make_folder(&path).await
+        tree.make_folder(&path).await?;
+        Ok(path)
     };
-    made.await.map_err(Problem::back_to(href(&folder)))?;
+    let path = made.await.map_err(Problem::back_to(href(&folder)))?;
+    let event = Event::new("file.folder").of(&form.session.user.name).file(&path);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(href(&folder)))
 }
 
@@ -258,6 +264,9 @@ pub async fn delete(site: Data<Site>, form: Form<Place>) -> Answer {
     let tree = site.homes.of(user).await?;
     site.shares.stop_below(user, &path, site.clock.now()).await?;
     dav::remove(&tree, &site.ledger, user, &path).await?;
+    site.audit
+        .note(&form.by, Event::new("file.delete").of(user).file(&path))
+        .await?;
     Ok(page::go(href(&path.parent().unwrap_or_default())))
 }
 

@@ -8,6 +8,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::http::INVITE_ACCEPT_DIALOG;
@@ -157,7 +158,11 @@ pub async fn create(site: Data<Site>, form: Form<NewForm>) -> Answer {
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(invite) => Ok(page::go(format!("/invites/{}", invite.id))),
+        Ok(invite) => {
+            let event = Event::new("invite.create").of(&invite.id);
+            site.audit.note(&form.by, event).await?;
+            Ok(page::go(format!("/invites/{}", invite.id)))
+        }
         Err(error) => {
             let again = self::form(&site, &form.session, form.fields, Some(Fault::of(error)?));
             page::show_again(&again.fault, &again)
@@ -225,6 +230,8 @@ fn mailto(name: &str, message: &str) -> String {
 
 pub async fn revoke(site: Data<Site>, id: Path<String>, form: Form<NoFields>) -> Answer {
     let invite = site.invites.revoke(&form.session.user.name, &id).await?;
+    let event = Event::new("invite.revoke").of(&invite.id);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/invites/{}", invite.id)))
 }
 
@@ -332,6 +339,10 @@ pub async fn accept(site: Data<Site>, form: Form<Agreed>) -> Answer {
         .accept(&form.session.user, &invite, site.clock.now())
         .await
         .map_err(Problem::back_to(dialog(token, provider)))?;
+    let event = Event::new("invite.accept")
+        .of(&contact.address)
+        .with(&contact.address.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/contacts/{}", escaped(&contact.address.to_string()))))
 }
 

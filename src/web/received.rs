@@ -6,6 +6,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::contacts;
 use crate::contacts::Contact;
@@ -141,11 +142,14 @@ pub async fn show(site: Data<Site>, session: Session, id: Path<String>) -> Answe
 pub async fn decide(site: Data<Site>, path: Path<(String, String)>, form: Form<NoFields>) -> Answer {
     let (id, verb) = path.into_inner();
     let (user, now) = (&form.session.user.name, site.clock.now());
-    let share = match verb.as_str() {
-        "accept" => site.shares.accept(user, &id, now).await,
-        "decline" => site.shares.decline(user, &id, now).await,
-        "leave" => site.shares.leave(user, &id, now).await,
-        _ => Err(Error::not_found("There is no such page here.")),
-    }?;
+    let (did, outcome) = match verb.as_str() {
+        "accept" => ("share.accept", site.shares.accept(user, &id, now).await),
+        "decline" => ("share.decline", site.shares.decline(user, &id, now).await),
+        "leave" => ("share.leave", site.shares.leave(user, &id, now).await),
+        _ => return Err(Error::not_found("There is no such page here.").into()),
+    };
+    let share = outcome?;
+    let event = Event::new(did).of(&share.id).with(&share.sender.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/shares/received/{}", share.id)))
 }

@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use actix_web::web::Path;
 use askama::Template;
 
+use crate::audit::Event;
 use crate::error::Result;
 use crate::files::TreePath;
 use crate::remote::RemoteEntry;
@@ -110,6 +111,8 @@ async fn pass_on(site: &Site, share: &ReceivedShare, folder: &TreePath, form: &m
             TreePath::root()
         };
         site.remote.put(share, &place, content, None).await?;
+        let event = Event::new("share.write").of(&share.id).with(&share.sender.provider);
+        site.audit.note(&form.by, event.file(&place)).await?;
         sent += 1;
     }
     if sent == 0 {

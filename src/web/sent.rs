@@ -6,6 +6,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::contacts;
 use crate::contacts::Contact;
@@ -189,7 +190,15 @@ pub async fn create(site: Data<Site>, form: Form<NewForm>) -> Answer {
         (Err(error), _) => Err(error),
     };
     match outcome {
-        Ok(share) => Ok(page::go(format!("/shares/sent/{}", share.id))),
+        Ok(share) => {
+            let verb = match form.fields.request.as_str() {
+                "" => "share.create",
+                _ => "request.grant",
+            };
+            let event = Event::new(verb).of(&share.id).with(&share.share_with.provider);
+            site.audit.note(&form.by, event.file(&share.path)).await?;
+            Ok(page::go(format!("/shares/sent/{}", share.id)))
+        }
         Err(error) => {
             let again = self::form(&site, &form.session, form.fields, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)
@@ -253,6 +262,8 @@ fn sentence(share: &SentShare, deliveries: &[Delivery], now: Timestamp) -> Strin
 
 pub async fn stop(site: Data<Site>, id: Path<String>, form: Form<NoFields>) -> Answer {
     let share = site.shares.stop(&form.session.user.name, &id, site.clock.now()).await?;
+    let event = Event::new("share.stop").of(&share.id).with(&share.share_with.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/shares/sent/{}", share.id)))
 }
 
@@ -262,5 +273,7 @@ pub async fn retry(site: Data<Site>, id: Path<String>, form: Form<NoFields>) -> 
     for delivery in deliveries {
         site.outbox.retry(&delivery.id, site.clock.now()).await?;
     }
+    let event = Event::new("share.retry").of(&share.id).with(&share.share_with.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/shares/sent/{}", share.id)))
 }
