@@ -1,5 +1,6 @@
 //! What the operator chose: one struct per `[table]`, checked on load, unknown keys refused by name, file and line.
 
+mod origin;
 mod pages;
 mod value;
 
@@ -16,6 +17,8 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::directory::PinnedKey;
 
+pub use self::origin::Origin;
+use self::origin::Origins;
 pub use self::pages::Link;
 pub use self::pages::Ui;
 pub use self::value::DocumentUrl;
@@ -47,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     pub ui: Ui,
     pub log: Log,
+    #[serde(skip)]
+    origins: Origins,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -333,6 +338,12 @@ impl Config {
         if !overrides.is_empty() {
             config = overlay(&text, &overrides)?;
         }
+        if let Some(file) = &found {
+            config.origins = Origins::of_file(&text, file);
+        }
+        for (name, path, _) in overrides {
+            config.origins.set(path.join("."), Origin::Environment(name));
+        }
         config.check().map_err(|error| {
             let line = line_of(&text, error.field().unwrap_or_default());
             refuse(format!("{origin}{line}: {error}"))
@@ -455,6 +466,11 @@ impl Config {
             *path = base.join(&*path);
         }
         self
+    }
+
+    /// Where the value of `section.key` comes from; of several tables of one name, `section[2].key`.
+    pub fn origin(&self, setting: &str) -> Origin {
+        self.origins.of(setting)
     }
 
     /// The mode in force, with `auto` resolved.
