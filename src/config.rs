@@ -1,7 +1,9 @@
 //! What the operator chose: one struct per `[table]`, checked on load, unknown keys refused by name, file and line.
 
+mod meant;
 mod origin;
 mod pages;
+pub mod settings;
 mod value;
 
 use std::net::IpAddr;
@@ -357,7 +359,7 @@ impl Config {
             let line = error
                 .span()
                 .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            refuse(format!("{origin}:{line}: {}", error.message()))
+            refuse(format!("{origin}:{line}: {}", meant::with_hint(error.message())))
         })
     }
 

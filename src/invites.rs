@@ -321,7 +321,11 @@ impl Invites {
                         .find_one::<SentInvite>("token", [&hash])
                         .await?
                         .ok_or_else(unknown)?;
-                    let user = txn.get::<User>([&invite.user]).await?.ok_or_else(unknown)?;
+                    let user = txn
+                        .get::<User>([&invite.user])
+                        .await?
+                        .filter(User::is_active)
+                        .ok_or_else(unknown)?;
                     let acceptance = Acceptance {
                         invite: invite.id.clone(),
                         address: address.clone(),

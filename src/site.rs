@@ -1,5 +1,7 @@
 //! This OCM Server: its parts, put together once and handed to every edge.
 
+mod leaving;
+
 use std::sync::Arc;
 
 use crate::audit::Audit;
@@ -149,6 +151,14 @@ impl Site {
             .server
             .public_url
             .at(&format!("/setup?code={}", code.expose())))
+    }
+
+    /// The page on which somebody sets their password with this code.
+    pub fn sign_in_link(&self, code: &Secret) -> String {
+        self.config
+            .server
+            .public_url
+            .at(&format!("/welcome?code={}", code.expose()))
     }
 
     /// Whether everything needed to answer is there.

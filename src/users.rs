@@ -28,6 +28,12 @@ use crate::store::Record;
 use crate::store::Store;
 use crate::store::Txn;
 
+mod standing;
+
+use self::standing::Gone;
+
+pub use self::standing::SIGN_IN_LINK_LASTS;
+
 /// How long a set-up link opens the page that makes the first admin.
 pub const SETUP_LINK_LASTS: Duration = Duration::from_secs(30 * 60);
 
@@ -49,6 +55,12 @@ pub struct User {
     pub mail: String,
     pub admin: bool,
     pub created: Timestamp,
+    /// Since when they may not sign in.
+    #[serde(default)]
+    pub disabled: Option<Timestamp>,
+    /// When they last used this server, to a few minutes.
+    #[serde(default)]
+    pub seen: Option<Timestamp>,
     /// In the PHC string format; a hash, and still nobody's business.
     password: Secret,
 }
@@ -240,6 +252,13 @@ impl Users {
         let Some(user) = user.filter(|_| fits) else {
             return Err(Error::new(Reason::WrongPassword, "This name and password do not fit."));
         };
+        // Told only to whoever knows the password (T-36).
+        if !user.is_active() {
+            return Err(Error::new(
+                Reason::NotAllowed,
+                "This account is disabled. Ask an admin of this server.",
+            ));
+        }
         self.failures.invalidate(&tried);
         self.open_session(&user.name, now).await
     }
@@ -254,7 +273,12 @@ impl Users {
             created: now,
             seen: now,
         };
-        self.store.run(async |txn| txn.put(&kept).await).await?;
+        self.store
+            .run(async |txn| {
+                txn.put(&kept).await?;
+                be_seen(txn, name, now).await
+            })
+            .await?;
         Ok(token)
     }
 
@@ -279,7 +303,7 @@ impl Users {
             .await?;
         let over = now >= kept.created.plus(self.settings.session_max.0)
             || now >= kept.seen.plus(self.settings.session_idle.0);
-        if over {
+        if over || !user.is_active() {
             return Err(ended());
         }
         if now >= kept.seen.plus(SEEN_EVERY) {
@@ -368,12 +392,22 @@ impl Users {
                     return Ok(());
                 };
                 kept.seen = now;
-                txn.put(&kept).await
+                txn.put(&kept).await?;
+                be_seen(txn, &kept.user, now).await
             })
             .await
     }
 
     async fn prepare(&self, new: NewUser, now: Timestamp) -> Result<User> {
+        let user = self.described(&new, now)?;
+        Ok(User {
+            password: self.hash(new.password).await?,
+            ..user
+        })
+    }
+
+    /// An account that no password opens.
+    fn described(&self, new: &NewUser, now: Timestamp) -> Result<User> {
         let name = new.name.trim().to_lowercase();
         check_name(&name)?;
         let display_name = match new.display_name.trim() {
@@ -394,7 +428,9 @@ impl Users {
             mail: new.mail.trim().to_owned(),
             admin: new.admin,
             created: now,
-            password: self.hash(new.password).await?,
+            disabled: None,
+            seen: None,
+            password: Secret::new(UNKNOWN_USER),
         })
     }
 
@@ -463,7 +499,22 @@ async fn insert(txn: &mut Txn, user: &User) -> Result<()> {
     if txn.get::<User>(user.key()).await?.is_some() {
         return Err(Error::new(Reason::AlreadyExists, "There is already a user of this name.").in_field("name"));
     }
+    if txn.get::<Gone>(user.key()).await?.is_some() {
+        return Err(Error::new(
+            Reason::AlreadyExists,
+            "Somebody had this name; it is never given out again, for what is meant for them would reach another.",
+        )
+        .in_field("name"));
+    }
     txn.put(user).await
+}
+
+async fn be_seen(txn: &mut Txn, name: &str, now: Timestamp) -> Result<()> {
+    let Some(mut user) = txn.get::<User>(Key::of([name])).await? else {
+        return Ok(());
+    };
+    user.seen = Some(now);
+    txn.put(&user).await
 }
 
 async fn has_admin(txn: &mut Txn) -> Result<bool> {

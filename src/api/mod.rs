@@ -7,12 +7,14 @@ mod keys;
 mod noted;
 mod people;
 pub mod recipes;
+pub mod records;
 mod requests;
 mod servers;
 mod shares;
 pub mod socket;
 
 pub use noted::rotation;
+use records::Format;
 
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::audit::By;
+use crate::audit::Filter;
 use crate::client::ByteStream;
 use crate::error::Error;
 use crate::error::Result;
@@ -42,10 +45,41 @@ pub enum Call {
         name: String,
         display_name: String,
         mail: String,
+        /// Empty for a sign-in link in its place.
         password: Secret,
         admin: bool,
     },
     UserList,
+    UserShow {
+        name: String,
+    },
+    UserDisable {
+        name: String,
+    },
+    UserEnable {
+        name: String,
+    },
+    /// A new sign-in link.
+    UserLink {
+        name: String,
+    },
+    UserDelete {
+        name: String,
+    },
+    UserSet {
+        name: String,
+        admin: bool,
+    },
+    AuditList {
+        filter: Filter,
+        /// None for all.
+        limit: Option<usize>,
+    },
+    AuditExport {
+        filter: Filter,
+        format: Format,
+    },
+    ConfigShow,
     InviteCreate {
         user: Option<String>,
         expires: Option<Duration>,
@@ -258,6 +292,15 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
             admin,
         } => people::add_user(site, name, display_name, mail, password, admin).await?,
         Call::UserList => people::users(site).await?,
+        Call::UserShow { name } => people::show_user(site, &name).await?,
+        Call::UserDisable { name } => people::disable_user(site, &name, true).await?,
+        Call::UserEnable { name } => people::disable_user(site, &name, false).await?,
+        Call::UserLink { name } => people::link_user(site, &name).await?,
+        Call::UserDelete { name } => people::delete_user(site, &name).await?,
+        Call::UserSet { name, admin } => people::set_user(site, &name, admin).await?,
+        Call::AuditList { filter, limit } => records::list(site, &filter, limit).await?,
+        Call::AuditExport { filter, format } => return Ok(Answer::Content(records::export(site, filter, format))),
+        Call::ConfigShow => records::settings(site),
         Call::InviteCreate {
             user,
             expires,

@@ -15,6 +15,13 @@ pub fn event(call: &Call) -> Option<Event> {
     match call {
         Call::SetupLink => made("user.setup-link"),
         Call::UserAdd { name, .. } => did("user.add", name),
+        Call::UserDisable { name } => did("user.disable", name),
+        Call::UserEnable { name } => did("user.enable", name),
+        Call::UserLink { name } => did("user.link", name),
+        Call::UserDelete { name } => did("user.delete", name),
+        Call::UserSet { name, admin: true } => did("user.promote", name),
+        Call::UserSet { name, admin: false } => did("user.demote", name),
+        Call::AuditExport { .. } => made("audit.export"),
         Call::InviteCreate { .. } => made("invite.create"),
         Call::InviteRevoke { id } => did("invite.revoke", id),
         Call::InviteAccept { .. } => made("invite.accept"),
@@ -48,6 +55,9 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
         Call::UserList
+        | Call::UserShow { .. }
+        | Call::AuditList { .. }
+        | Call::ConfigShow
         | Call::InviteList { .. }
         | Call::ContactList { .. }
         | Call::FileList { .. }
