@@ -236,6 +236,7 @@ async fn keep_house(site: Site) {
             );
         }
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+        site.homes.arrivals().forget_abandoned(site.clock.now());
         let done = async {
             site.peers.forget_old_signatures().await?;
             site.audit.sweep().await?;

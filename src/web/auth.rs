@@ -10,6 +10,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::audit::Event;
+use crate::error::Error;
 use crate::http::asker;
 use crate::secret::Secret;
 use crate::site::Site;
@@ -20,6 +21,7 @@ use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;
 use crate::web::page::Page;
+use crate::web::reader;
 use crate::web::session;
 use crate::web::session::Form;
 use crate::web::session::NoFields;
@@ -62,14 +64,21 @@ pub struct Credentials {
 
 pub async fn sign_in(site: Data<Site>, request: HttpRequest, form: OpenForm<Credentials>) -> Answer {
     let Credentials { name, password, next } = form.0;
-    let from = session::asker(&request, &site);
+    let visitor = session::visitor(&request, &site);
     let stranger = asker::stranger(&request, &site);
-    match site.users.sign_in(&name, password, &from, site.clock.now()).await {
+    match site.users.sign_in(&name, password, visitor, site.clock.now()).await {
         Ok(token) => {
             let name = name.trim().to_lowercase();
             let event = Event::new("session.open").of(&name);
             site.audit.note(&stranger.person(&name), event).await?;
-            Ok(go_with_session(&site, session::way_back(&next), &token))
+            let mut answer = go_with_session(&site, session::way_back(&next), &token);
+            // What was chosen in another browser holds in this one, too.
+            if let Some(lang) = site.users.get(&name).await?.language {
+                answer
+                    .add_cookie(&reader::language_cookie(&site, Some(lang)))
+                    .map_err(Error::internal)?;
+            }
+            Ok(answer)
         }
         Err(error) => {
             // Not what was typed: it may be a password in the wrong field.
@@ -150,7 +159,8 @@ pub async fn set_up(site: Data<Site>, request: HttpRequest, form: OpenForm<First
         Ok(user) => {
             let by = asker::stranger(&request, &site).person(&user.name);
             site.audit.note(&by, Event::new("user.setup").of(&user.name)).await?;
-            let token = site.users.open_session(&user.name, now).await?;
+            let visitor = session::visitor(&request, &site);
+            let token = site.users.open_session_for(&user.name, visitor, now).await?;
             Ok(go_with_session(&site, "/home", &token))
         }
         Err(error) => {
