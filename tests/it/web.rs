@@ -9,6 +9,7 @@ mod shares;
 mod signing_in;
 
 pub use browser::Browser;
+pub use pages::furnished;
 use browser::Seen;
 
 /// The routes of the pages as `src/web/mod.rs` has them: method, path.

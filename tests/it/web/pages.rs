@@ -74,7 +74,7 @@ async fn t70_a_form_from_our_own_page_is_taken() {
 }
 
 /// A server with something on every page, and the address of each.
-async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
+pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
     pair.a.admin("root").await;
     pair.introduce().await;
     pair.a.put_file("ada", "notes/a.txt", "hello").await;
