@@ -13,7 +13,9 @@ use crate::harness::Pair;
 
 /// Where axe is; none where `tests/run` could not install it.
 fn axe() -> Option<String> {
-    let lib = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()?.join("outside-venv/lib");
+    let lib = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()?
+        .join("outside-venv/lib");
     let inside = |python: PathBuf| python.join("site-packages/axe_playwright_python/axe.min.js");
     let found = std::fs::read_dir(lib)
         .ok()?
@@ -47,7 +49,15 @@ async fn check(of: &str, widths: [Look; 2]) {
     };
     let mut ada = Tab::signed_in(Look::WIDE, &pair.a, "ada").await.unwrap();
     let mut root = Tab::signed_in(Look::WIDE, &pair.a, "root").await.unwrap();
-    let all = json!(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]);
+    let all = json!([
+        "wcag2a",
+        "wcag2aa",
+        "wcag21a",
+        "wcag21aa",
+        "wcag22a",
+        "wcag22aa",
+        "best-practice"
+    ]);
     let mut faults = Vec::new();
     for (_, path) in &pages {
         let admins = path.starts_with("/admin");
@@ -67,7 +77,10 @@ async fn check(of: &str, widths: [Look; 2]) {
             tab.look(look.dark()).await;
             // The dark differs in nothing but colour.
             here.extend(wrong(tab, "rule", &json!(["color-contrast"])).await);
-            faults.extend(here.into_iter().map(|fault| format!("{path} at {}: {fault}", look.width)));
+            faults.extend(
+                here.into_iter()
+                    .map(|fault| format!("{path} at {}: {fault}", look.width)),
+            );
         }
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));

@@ -42,11 +42,6 @@ impl Look {
         dark: false,
         scripts: true,
     };
-    pub const PLAIN: Self = Self {
-        width: 1280,
-        dark: false,
-        scripts: false,
-    };
 
     pub fn dark(self) -> Self {
         Self { dark: true, ..self }
@@ -139,8 +134,11 @@ impl Tab {
         self.ask("Emulation.setEmulatedMedia", json!({ "features": features }))
             .await;
         self.ask("Emulation.setDeviceMetricsOverride", size).await;
-        self.ask("Emulation.setScriptExecutionDisabled", json!({ "value": !look.scripts }))
-            .await;
+        self.ask(
+            "Emulation.setScriptExecutionDisabled",
+            json!({ "value": !look.scripts }),
+        )
+        .await;
     }
 
     pub async fn goto(&mut self, url: &str) {
