@@ -7,6 +7,7 @@ mod auth;
 mod contacts;
 mod files;
 mod filters;
+mod help;
 mod home;
 mod invites;
 mod page;
@@ -48,6 +49,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/login", post().to(auth::sign_in))
         .route("/logout", post().to(auth::sign_out))
         .route("/language", post().to(account::choose_language))
+        .route("/help/errors", get().to(help::errors))
         .route("/wayf", get().to(wayf::ask))
         .route("/wayf", post().to(wayf::look_up))
         // Mine

@@ -4,6 +4,7 @@ mod admins;
 pub mod browser;
 mod contrast;
 mod files;
+mod help;
 pub mod html;
 mod meeting;
 mod pages;

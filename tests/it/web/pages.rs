@@ -124,6 +124,7 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
     vec![
         ("/", "/".to_owned()),
         ("/login", "/login".to_owned()),
+        ("/help/errors", "/help/errors".to_owned()),
         ("/wayf", format!("/wayf?token={}", invite["token"].as_str().unwrap())),
         ("/home", "/home".to_owned()),
         ("/invites", "/invites".to_owned()),
