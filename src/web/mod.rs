@@ -8,6 +8,7 @@ mod auth;
 mod contacts;
 mod files;
 mod filters;
+mod help;
 mod home;
 mod invites;
 mod page;
@@ -49,6 +50,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/login", post().to(auth::sign_in))
         .route("/logout", post().to(auth::sign_out))
         .route("/language", post().to(account::choose_language))
+        .route("/help/errors", get().to(help::errors))
         .route("/wayf", get().to(wayf::ask))
         .route("/wayf", post().to(wayf::look_up))
         // Mine

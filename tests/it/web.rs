@@ -2,14 +2,20 @@
 
 mod admins;
 pub mod browser;
+mod contrast;
 mod files;
+mod help;
+pub mod html;
 mod meeting;
 mod pages;
+mod sentences;
 mod shares;
 mod signing_in;
+mod stalled;
 
 pub use browser::Browser;
 use browser::Seen;
+pub use pages::furnished;
 
 /// The routes of the pages as `src/web/mod.rs` has them: method, path.
 fn routes(method: &str) -> Vec<String> {
