@@ -23,8 +23,9 @@
 //! 16. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
 //! 17. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
 //! 18. [`handshake`] — becoming a trusted server of those that know such a thing
-//! 19. [`invites`] — `SentInvite`, `ReceivedInvite`
-//! 20. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 19. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 20. [`mail`] — mail to people elsewhere, where the operator has a server for it
+//! 20. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
 //! 21. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
 //! 22. [`courier`] — the worker that takes what is due to its peer
 //! 23. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
@@ -56,6 +57,7 @@ pub mod http;
 pub mod invites;
 pub mod keys;
 pub mod lang;
+pub mod mail;
 pub mod ocm;
 pub mod outbox;
 pub mod peers;

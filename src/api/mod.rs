@@ -3,6 +3,7 @@
 
 mod directories;
 mod files;
+mod invites;
 mod keys;
 mod people;
 pub mod recipes;
@@ -20,7 +21,10 @@ use serde_json::Value;
 use crate::client::ByteStream;
 use crate::error::Error;
 use crate::error::Result;
+use crate::invites::NewInvite;
+use crate::invites::Standing;
 use crate::keys::Rotation;
+use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::store::Listing;
@@ -44,12 +48,26 @@ pub enum Call {
     UserList,
     InviteCreate {
         user: Option<String>,
-        expires: Option<Duration>,
-        uses: Option<u32>,
-        note: String,
+        new: NewInvite,
+        /// Where to mail it.
+        mail: Option<String>,
     },
     InviteList {
         user: Option<String>,
+        standing: Option<Standing>,
+    },
+    InviteShow {
+        id: String,
+        lang: Option<Lang>,
+    },
+    InviteMail {
+        id: String,
+        to: String,
+        lang: Option<Lang>,
+    },
+    InviteExtend {
+        id: String,
+        by: Duration,
     },
     InviteRevoke {
         id: String,
@@ -241,14 +259,12 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
             admin,
         } => people::add_user(site, name, display_name, mail, password, admin).await?,
         Call::UserList => people::users(site).await?,
-        Call::InviteCreate {
-            user,
-            expires,
-            uses,
-            note,
-        } => people::create_invite(site, user, expires, uses, note).await?,
-        Call::InviteList { user } => people::invites(site, user).await?,
-        Call::InviteRevoke { id } => people::revoke_invite(site, &id).await?,
+        Call::InviteCreate { user, new, mail } => invites::create(site, user, new, mail).await?,
+        Call::InviteList { user, standing } => invites::list(site, user, standing).await?,
+        Call::InviteShow { id, lang } => invites::show(site, &id, lang).await?,
+        Call::InviteMail { id, to, lang } => invites::mail(site, &id, &to, lang).await?,
+        Call::InviteExtend { id, by } => invites::extend(site, &id, by).await?,
+        Call::InviteRevoke { id } => invites::revoke(site, &id).await?,
         Call::InviteAccept { user, text } => people::accept_invite(site, user, &text).await?,
         Call::ContactList { user } => people::contacts(site, user).await?,
         Call::ContactRemove { user, address } => people::remove_contact(site, user, &address).await?,

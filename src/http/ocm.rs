@@ -32,8 +32,14 @@ pub async fn shares(site: Data<Site>, message: Signed<ShareCreationNotification>
 
 /// `POST /ocm/invite-accepted` (_Invite Flow_).
 pub async fn invite_accepted(site: Data<Site>, message: Signed<InviteAcceptanceRequest>) -> Answer {
-    let redeemed = site.invites.redeem(&message.signer, &message, site.clock.now()).await?;
-    let (status, ours) = match redeemed {
+    let now = site.clock.now();
+    let redeemed = site.invites.redeem(&message.signer, &message, now).await;
+    if let Err(why) = &redeemed {
+        site.invites
+            .note_refused(&message.token, &message.signer, why, now)
+            .await;
+    }
+    let (status, ours) = match redeemed? {
         Redeemed::Now(ours) => (StatusCode::OK, ours),
         Redeemed::Before(ours) => (StatusCode::CONFLICT, ours),
     };
