@@ -24,18 +24,19 @@
 //! 17. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
 //! 18. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
 //! 19. [`handshake`] — becoming a trusted server of those that know such a thing
-//! 20. [`invites`] — `SentInvite`, `ReceivedInvite`
-//! 21. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 22. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
-//! 23. [`courier`] — the worker that takes what is due to its peer
-//! 24. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 25. [`site`] — the parts of one server, put together
-//! 26. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 27. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 28. [`web`] — the edge for people: pages
-//! 29. [`tls`] — certificates
-//! 30. [`app`] — listeners and workers, started and stopped
-//! 31. [`cli`] — the command line
+//! 20. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 21. [`mail`] — mail to people elsewhere, where the operator has a server for it
+//! 22. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
+//! 23. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 24. [`courier`] — the worker that takes what is due to its peer
+//! 25. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 26. [`site`] — the parts of one server, put together
+//! 27. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 28. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 29. [`web`] — the edge for people: pages
+//! 30. [`tls`] — certificates
+//! 31. [`app`] — listeners and workers, started and stopped
+//! 32. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -58,6 +59,7 @@ pub mod http;
 pub mod invites;
 pub mod keys;
 pub mod lang;
+pub mod mail;
 pub mod ocm;
 pub mod outbox;
 pub mod peers;

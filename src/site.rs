@@ -19,6 +19,7 @@ use crate::files::Homes;
 use crate::handshake::Handshakes;
 use crate::invites::Invites;
 use crate::keys::Keys;
+use crate::mail::Mail;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
 use crate::remote::Remote;
@@ -114,7 +115,12 @@ impl Site {
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
             handshakes: Handshakes::new(&config, store.clone(), client.clone(), peers.clone()),
-            invites: Invites::new(&config, store.clone(), client.clone(), peers.clone()),
+            invites: Invites::new(
+                &config,
+                (store.clone(), client.clone(), peers.clone()),
+                (shares.clone(), outbox.clone(), homes.clone()),
+                Mail::new(&config)?,
+            ),
             remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
             courier: Courier::new(
                 Arc::clone(&config),

@@ -3,6 +3,7 @@
 
 mod directories;
 mod files;
+mod invites;
 mod keys;
 mod noted;
 mod people;
@@ -27,7 +28,10 @@ use crate::audit::Filter;
 use crate::client::ByteStream;
 use crate::error::Error;
 use crate::error::Result;
+use crate::invites::NewInvite;
+use crate::invites::Standing;
 use crate::keys::Rotation;
+use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::store::Listing;
@@ -82,12 +86,26 @@ pub enum Call {
     ConfigShow,
     InviteCreate {
         user: Option<String>,
-        expires: Option<Duration>,
-        uses: Option<u32>,
-        note: String,
+        new: NewInvite,
+        /// Where to mail it.
+        mail: Option<String>,
     },
     InviteList {
         user: Option<String>,
+        standing: Option<Standing>,
+    },
+    InviteShow {
+        id: String,
+        lang: Option<Lang>,
+    },
+    InviteMail {
+        id: String,
+        to: String,
+        lang: Option<Lang>,
+    },
+    InviteExtend {
+        id: String,
+        by: Duration,
     },
     InviteRevoke {
         id: String,
@@ -301,14 +319,12 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::AuditList { filter, limit } => records::list(site, &filter, limit).await?,
         Call::AuditExport { filter, format } => return Ok(Answer::Content(records::export(site, filter, format))),
         Call::ConfigShow => records::settings(site),
-        Call::InviteCreate {
-            user,
-            expires,
-            uses,
-            note,
-        } => people::create_invite(site, user, expires, uses, note).await?,
-        Call::InviteList { user } => people::invites(site, user).await?,
-        Call::InviteRevoke { id } => people::revoke_invite(site, &id).await?,
+        Call::InviteCreate { user, new, mail } => invites::create(site, user, new, mail).await?,
+        Call::InviteList { user, standing } => invites::list(site, user, standing).await?,
+        Call::InviteShow { id, lang } => invites::show(site, &id, lang).await?,
+        Call::InviteMail { id, to, lang } => invites::mail(site, &id, &to, lang).await?,
+        Call::InviteExtend { id, by } => invites::extend(site, &id, by).await?,
+        Call::InviteRevoke { id } => invites::revoke(site, &id).await?,
         Call::InviteAccept { user, text } => people::accept_invite(site, user, &text).await?,
         Call::ContactList { user } => people::contacts(site, user).await?,
         Call::ContactRemove { user, address } => people::remove_contact(site, user, &address).await?,

@@ -23,6 +23,8 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::UserSet { name, admin: false } => did("user.demote", name),
         Call::AuditExport { .. } => made("audit.export"),
         Call::InviteCreate { .. } => made("invite.create"),
+        Call::InviteMail { id, .. } => did("invite.mail", id),
+        Call::InviteExtend { id, .. } => did("invite.extend", id),
         Call::InviteRevoke { id } => did("invite.revoke", id),
         Call::InviteAccept { .. } => made("invite.accept"),
         Call::ContactRemove { address, .. } => did("contact.remove", address),
@@ -59,6 +61,7 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::AuditList { .. }
         | Call::ConfigShow
         | Call::InviteList { .. }
+        | Call::InviteShow { .. }
         | Call::ContactList { .. }
         | Call::FileList { .. }
         | Call::ShareList { .. }

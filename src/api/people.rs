@@ -1,6 +1,4 @@
-//! Users, invites and contacts, as programs see them.
-
-use std::time::Duration;
+//! Users, contacts and how they come about, as programs see them.
 
 use serde_json::Value;
 use serde_json::json;
@@ -10,15 +8,11 @@ use crate::api::rows;
 use crate::api::the_user;
 use crate::contacts;
 use crate::contacts::Contact;
-use crate::error::Error;
 use crate::error::Result;
 use crate::files::TreePath;
-use crate::invites::NewInvite;
-use crate::invites::SentInvite;
 use crate::ocm::address::OcmAddress;
 use crate::secret::Secret;
 use crate::site::Site;
-use crate::store::Key;
 use crate::store::Page;
 use crate::users::NewUser;
 use crate::users::SIGN_IN_LINK_LASTS;
@@ -110,64 +104,6 @@ fn user_row(site: &Site, user: User) -> Value {
         "last_seen": user.seen.map(|at| at.to_string()),
         "created": user.created.to_string(),
     })
-}
-
-pub async fn create_invite(
-    site: &Site,
-    user: Option<String>,
-    expires: Option<Duration>,
-    uses: Option<u32>,
-    note: String,
-) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let new = NewInvite { expires, uses, note };
-    let invite = site.invites.create(&user, new, site.clock.now()).await?;
-    invite_row(site, invite)
-}
-
-pub async fn invites(site: &Site, user: Option<String>) -> Result<Value> {
-    let invites = match user {
-        Some(name) => {
-            let user = site.users.get(&name).await?;
-            every(async |page| site.invites.list(&user.name, &page).await).await?
-        }
-        None => {
-            every(async |page| {
-                site.store
-                    .read(async |txn| txn.list::<SentInvite>(Key::ALL, &page).await)
-                    .await
-            })
-            .await?
-        }
-    };
-    let rows: Result<Vec<_>> = invites.into_iter().map(|invite| invite_row(site, invite)).collect();
-    Ok(Value::Array(rows?))
-}
-
-fn invite_row(site: &Site, invite: SentInvite) -> Result<Value> {
-    Ok(json!({
-        "id": invite.id,
-        "user": invite.user,
-        "for": invite.note,
-        "state": invite.state(site.clock.now()),
-        "token": invite.token.expose(),
-        "string": site.invites.string(&invite)?,
-        "link": site.invites.link(&invite),
-        "created": invite.created.to_string(),
-        "expires": invite.expires.to_string(),
-        "uses": invite.uses,
-        "used": invite.used,
-    }))
-}
-
-pub async fn revoke_invite(site: &Site, id: &str) -> Result<Value> {
-    let invite = site
-        .store
-        .read(async |txn| txn.get::<SentInvite>([id]).await)
-        .await?
-        .ok_or_else(|| Error::not_found("There is no such invite.").in_field("id"))?;
-    let invite = site.invites.revoke(&invite.user, id).await?;
-    invite_row(site, invite)
 }
 
 pub async fn accept_invite(site: &Site, user: Option<String>, text: &str) -> Result<Value> {

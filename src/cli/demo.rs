@@ -23,6 +23,7 @@ use crate::config::PublicUrl;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::invites::NewInvite;
 use crate::random;
 use crate::secret::Secret;
 use crate::users::NewUser;
@@ -260,9 +261,11 @@ impl Story {
     async fn meet(&mut self) -> Result<()> {
         let call = Call::InviteCreate {
             user: self.ada.user(),
-            expires: None,
-            uses: None,
-            note: "Bob".to_owned(),
+            new: NewInvite {
+                note: "Bob".to_owned(),
+                ..NewInvite::default()
+            },
+            mail: None,
         };
         let invite = self.ada.call(call).await?;
         self.done("Ada makes an invite.");

@@ -47,8 +47,14 @@ pub async fn invite_accepted(
     request: HttpRequest,
     message: Signed<InviteAcceptanceRequest>,
 ) -> Answer {
-    let redeemed = site.invites.redeem(&message.signer, &message, site.clock.now()).await?;
-    let (status, ours) = match redeemed {
+    let now = site.clock.now();
+    let redeemed = site.invites.redeem(&message.signer, &message, now).await;
+    if let Err(why) = &redeemed {
+        site.invites
+            .note_refused(&message.token, &message.signer, why, now)
+            .await;
+    }
+    let (status, ours) = match redeemed? {
         Redeemed::Now(ours) => {
             let event = Event::new("invite.accepted").of(format!("{}@{}", message.user_id, message.signer));
             note(&site, &request, &message.signer, event).await?;

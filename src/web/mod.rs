@@ -10,6 +10,7 @@ mod files;
 mod filters;
 mod help;
 mod home;
+mod invite;
 mod invites;
 mod page;
 mod reader;
@@ -55,14 +56,18 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/wayf", post().to(wayf::look_up))
         // Mine
         .route("/home", get().to(home::home))
-        .route("/invites", get().to(invites::list))
-        .route("/invites/new", get().to(invites::new))
-        .route("/invites/new", post().to(invites::create))
+        .route("/invites", get().to(invite::list))
+        .route("/invites/new", get().to(invite::new::ask))
+        .route("/invites/new", post().to(invite::new::create))
         .route(INVITE_ACCEPT_DIALOG, get().to(invites::accept_dialog))
         .route(INVITE_ACCEPT_DIALOG, post().to(invites::read))
         .route("/invites/accept/confirm", post().to(invites::accept))
-        .route(r"/invites/{id:\d+}", get().to(invites::show))
-        .route(r"/invites/{id:\d+}/revoke", post().to(invites::revoke))
+        .route(r"/invites/{id:\d+}", get().to(invite::show))
+        .route(r"/invites/{id:\d+}/sheet", get().to(invite::sheet))
+        .route(r"/invites/{id:\d+}/mail", post().to(invite::mail))
+        .route(r"/invites/{id:\d+}/extend", post().to(invite::extend))
+        .route(r"/invites/{id:\d+}/revoke", get().to(invite::ask_revoke))
+        .route(r"/invites/{id:\d+}/revoke", post().to(invite::revoke))
         .route("/contacts", get().to(contacts::list))
         .route("/contacts/{address}", get().to(contacts::show))
         .route("/contacts/{address}/remove", get().to(contacts::ask_remove))
@@ -122,6 +127,9 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/directories/accept", post().to(admin::directories::accept))
         .route("/admin/users", get().to(admin::users::list))
         .route("/admin/users", post().to(admin::users::add))
+        .route("/admin/invites", get().to(admin::invites::list))
+        .route(r"/admin/invites/{id:\d+}/revoke", get().to(admin::invites::ask_revoke))
+        .route(r"/admin/invites/{id:\d+}/revoke", post().to(admin::invites::revoke))
         .route("/admin/queue", get().to(admin::queue::list))
         .route(r"/admin/queue/{id:\d+}/retry", post().to(admin::queue::retry))
         .route(r"/admin/queue/{id:\d+}/drop", post().to(admin::queue::drop))
