@@ -179,7 +179,10 @@ fn text(field: &'static str, given: &str) -> Result<String> {
     let given = given.replace("\r\n", "\n");
     let given = given.trim();
     if given.chars().count() > MAX_NOTE || given.chars().any(|c| c.is_control() && c != '\n') {
-        return Err(Error::invalid(field, format!("At most {MAX_NOTE} characters of plain text.")));
+        return Err(Error::invalid(
+            field,
+            format!("At most {MAX_NOTE} characters of plain text."),
+        ));
     }
     Ok(given.to_owned())
 }
@@ -190,7 +193,9 @@ pub fn no_such_contact() -> Error {
 
 /// Whether this user will have nothing of somebody.
 pub async fn is_blocked(txn: &mut Txn, user: &str, address: &OcmAddress) -> Result<bool> {
-    Ok(get(txn, user, address).await?.is_some_and(|contact| contact.is_blocked()))
+    Ok(get(txn, user, address)
+        .await?
+        .is_some_and(|contact| contact.is_blocked()))
 }
 
 /// The contact at this address. A server may have wrapped an id when the invite was traded and write it plainly since its

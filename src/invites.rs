@@ -407,13 +407,9 @@ impl Invites {
     pub async fn accepted_before(&self, user: &str, invite: &InviteString) -> Result<Option<Contact>> {
         let hash = hash_of(invite.token.expose());
         self.store
-            .read(async |txn| {
-                match txn.get::<ReceivedInvite>([user, &hash]).await? {
-                    Some(known) if known.provider == invite.provider => {
-                        contacts::get(txn, user, &known.address).await
-                    }
-                    _ => Ok(None),
-                }
+            .read(async |txn| match txn.get::<ReceivedInvite>([user, &hash]).await? {
+                Some(known) if known.provider == invite.provider => contacts::get(txn, user, &known.address).await,
+                _ => Ok(None),
             })
             .await
     }

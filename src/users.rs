@@ -224,7 +224,9 @@ impl Users {
         // Counted before the password is looked at, or many at once would count as one (T-74).
         let tries = self.failures.entry(tried.clone()).and_upsert_with(|before| {
             let before = before.map(moka::Entry::into_value).filter(|(_, until)| now < *until);
-            before.map_or((1, now.plus(TRIES_WITHIN)), |(count, until)| (count.saturating_add(1), until))
+            before.map_or((1, now.plus(TRIES_WITHIN)), |(count, until)| {
+                (count.saturating_add(1), until)
+            })
         });
         let (tries, until) = tries.into_value();
         if tries > TRIES {

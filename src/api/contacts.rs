@@ -94,7 +94,10 @@ pub async fn change(site: &Site, user: Option<String>, address: &str, change: &C
 pub async fn remove(site: &Site, user: Option<String>, address: &str, parting: Parting) -> Result<Value> {
     let user = the_user(site, user).await?;
     let address = OcmAddress::parse(address)?;
-    let contact = site.shares.part(&user.name, &address, parting, site.clock.now()).await?;
+    let contact = site
+        .shares
+        .part(&user.name, &address, parting, site.clock.now())
+        .await?;
     Ok(contact_row(contact))
 }
 

@@ -294,9 +294,7 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::ContactShow { user, address } => contacts::show(site, user, &address).await?,
         Call::ContactChange { user, address, change } => contacts::change(site, user, &address, &change).await?,
         Call::ContactRemove { user, address, parting } => contacts::remove(site, user, &address, parting).await?,
-        Call::ContactExport { user, address, form } => {
-            contacts::export(site, user, address.as_deref(), &form).await?
-        }
+        Call::ContactExport { user, address, form } => contacts::export(site, user, address.as_deref(), &form).await?,
         Call::FilePut { user, path } => files::put(site, user, &path, content).await?,
         Call::FileList { user, path } => files::list(site, user, &path).await?,
         Call::FileGet { user, path } => return files::get(site, user, &path).await.map(Answer::Content),

@@ -22,7 +22,13 @@ impl Peers {
         let now = self.clock.now();
         let mut known = vec![self.own.clone()];
         known.extend(self.store.read(async |txn| known_to(txn, user, now).await).await?);
-        known.extend(self.directories.servers().await?.into_iter().map(|listed| listed.provider));
+        known.extend(
+            self.directories
+                .servers()
+                .await?
+                .into_iter()
+                .map(|listed| listed.provider),
+        );
         if known.contains(host) {
             return Ok(None);
         }

@@ -62,8 +62,14 @@ impl Peers {
                 if let Some(known) = txn.get::<Wish>(wish.key()).await? {
                     return Ok(known);
                 }
-                if trust::decide(txn, mode, &self.directories, host, Purpose::Invite, now).await?.allowed {
-                    return Err(Error::new(Reason::Conflict, format!("This server accepts {host} already.")));
+                if trust::decide(txn, mode, &self.directories, host, Purpose::Invite, now)
+                    .await?
+                    .allowed
+                {
+                    return Err(Error::new(
+                        Reason::Conflict,
+                        format!("This server accepts {host} already."),
+                    ));
                 }
                 let open = txn.find::<Wish>("user", [user], &Page::first(MAX_OPEN)).await?;
                 if open.items.len() >= MAX_OPEN {
@@ -81,7 +87,10 @@ impl Peers {
     /// The wishes that are not fulfilled yet, by server.
     pub async fn wishes(&self) -> Result<Vec<Wish>> {
         let page = Page::first(MAX_PAGE);
-        let all = self.store.read(async |txn| txn.list::<Wish>(Key::ALL, &page).await).await?;
+        let all = self
+            .store
+            .read(async |txn| txn.list::<Wish>(Key::ALL, &page).await)
+            .await?;
         let mut open = Vec::new();
         for wish in all.items {
             if !self.explain(&wish.host, Purpose::Invite).await?.allowed {
@@ -94,7 +103,10 @@ impl Peers {
     /// What this user asked for, and whether it is allowed by now.
     pub async fn wishes_of(&self, user: &str) -> Result<Vec<(Wish, bool)>> {
         let page = Page::first(MAX_OPEN);
-        let own = self.store.read(async |txn| txn.find::<Wish>("user", [user], &page).await).await?;
+        let own = self
+            .store
+            .read(async |txn| txn.find::<Wish>("user", [user], &page).await)
+            .await?;
         let mut wishes = Vec::new();
         for wish in own.items {
             let allowed = self.explain(&wish.host, Purpose::Invite).await?.allowed;

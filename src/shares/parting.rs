@@ -32,10 +32,7 @@ pub struct Parting {
 impl SentShare {
     /// Whether it has not ended, be it waiting for somebody or something.
     pub fn goes_on(&self, now: Timestamp) -> bool {
-        let over = matches!(
-            self.state,
-            SentState::Stopped | SentState::Left | SentState::Declined
-        );
+        let over = matches!(self.state, SentState::Stopped | SentState::Left | SentState::Declined);
         !over && !self.expired(now)
     }
 }
@@ -86,10 +83,7 @@ impl Shares {
         for share in sent.iter().filter(|share| parting.stop && share.goes_on(now)) {
             self.stop(user, &share.id, now).await?;
         }
-        for share in received
-            .iter()
-            .filter(|share| parting.give_back && share.goes_on(now))
-        {
+        for share in received.iter().filter(|share| parting.give_back && share.goes_on(now)) {
             match share.state {
                 ReceivedState::Accepted => self.leave(user, &share.id, now).await?,
                 _ => self.decline(user, &share.id, now).await?,

@@ -141,7 +141,11 @@ async fn gather(site: &Site, session: &Session) -> Result<Home> {
         failed: sent,
         new_contacts,
         wishes,
-        granted: own.into_iter().filter(|(_, allowed)| *allowed).map(|(wish, _)| wish).collect(),
+        granted: own
+            .into_iter()
+            .filter(|(_, allowed)| *allowed)
+            .map(|(wish, _)| wish)
+            .collect(),
         events,
         invited: !invites.is_empty() || connected,
         connected,
@@ -199,8 +203,6 @@ pub async fn dismiss_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Ans
 
 /// Takes back what one asked for oneself.
 pub async fn drop_wish(site: Data<Site>, form: Form<Wished>) -> Answer {
-    site.peers
-        .unwish(&form.session.user.name, &form.fields.read()?)
-        .await?;
+    site.peers.unwish(&form.session.user.name, &form.fields.read()?).await?;
     Ok(page::go("/home"))
 }

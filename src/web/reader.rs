@@ -120,11 +120,7 @@ fn kept(site: &Site, name: &'static str, value: Option<impl Into<Cow<'static, st
         .http_only(true)
         .same_site(SameSite::Lax)
         .secure(site.config.server.public_url.is_https())
-        .max_age(if kept {
-            CookieAge::days(365)
-        } else {
-            CookieAge::ZERO
-        })
+        .max_age(if kept { CookieAge::days(365) } else { CookieAge::ZERO })
         .finish()
 }
 

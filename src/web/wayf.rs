@@ -174,7 +174,10 @@ async fn all_choices(site: &Site) -> Result<Vec<(Option<String>, Choice)>> {
     let now = site.clock.now();
     let mut choices = Vec::new();
     let rules = site.peers.rules(&Rows::first(MAX_PAGE)).await?.items;
-    for rule in rules.iter().filter(|rule| rule.verdict == Verdict::Allow && rule.in_force(now)) {
+    for rule in rules
+        .iter()
+        .filter(|rule| rule.verdict == Verdict::Allow && rule.in_force(now))
+    {
         // A rule for all names below a domain names no server.
         let Ok(provider) = Provider::parse(rule.pattern.as_str()) else {
             continue;
@@ -253,12 +256,7 @@ async fn remembered(site: &Site, request: &HttpRequest) -> Result<Option<Provide
     Ok(allowed.then_some(host))
 }
 
-async fn find(
-    site: &Site,
-    request: &HttpRequest,
-    (invite, user): &(SentInvite, User),
-    server: &str,
-) -> Result<Found> {
+async fn find(site: &Site, request: &HttpRequest, (invite, user): &(SentInvite, User), server: &str) -> Result<Found> {
     let host = read_server(server)?;
     let own = site.config.server.public_url.provider();
     if host == *own {

@@ -1,12 +1,15 @@
 //! The pages, driven as a browser without scripts would: forms, links, one cookie.
 
+mod accepting;
 mod admins;
 pub mod browser;
+mod contacts;
 mod files;
 mod meeting;
 mod pages;
 mod shares;
 mod signing_in;
+mod wayf;
 
 pub use browser::Browser;
 use browser::Seen;
