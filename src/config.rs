@@ -169,6 +169,7 @@ pub struct Invites {
     pub max_expires: Span,
     pub max_uses: u32,
     pub who: Who,
+    pub wayf_show_inviter: bool,
 }
 
 /// Whose invites other people may accept.
@@ -273,6 +274,7 @@ impl Default for Invites {
             max_expires: Span::seconds(90 * 86_400),
             max_uses: 100,
             who: Who::default(),
+            wayf_show_inviter: true,
         }
     }
 }

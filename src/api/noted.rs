@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::api::Call;
 use crate::audit::Event;
+use crate::contacts::Change;
 use crate::keys::Rotation;
 
 /// What it does, or nothing for one that only looks. No arm for "all others": whoever adds a call decides here.
@@ -27,6 +28,15 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::InviteExtend { id, .. } => did("invite.extend", id),
         Call::InviteRevoke { id } => did("invite.revoke", id),
         Call::InviteAccept { .. } => made("invite.accept"),
+        Call::ContactChange { address, change, .. } => did(
+            match change {
+                Change::Block => "contact.block",
+                Change::Unblock => "contact.unblock",
+                _ => "contact.change",
+            },
+            address,
+        ),
+        Call::ContactExport { .. } => made("contact.export"),
         Call::ContactRemove { address, .. } => did("contact.remove", address),
         Call::FilePut { user, path } => Some(Event::new("file.store").of(whose(user)).file(path)),
         Call::FileGet { user, path } => Some(Event::new("file.read").of(whose(user)).file(path)),
@@ -46,6 +56,8 @@ pub fn event(call: &Call) -> Option<Event> {
             Some(Event::new(verb).of(host).with(host))
         }
         Call::PeerRemove { host } => Some(Event::new("server.forget").of(host).with(host)),
+        Call::PeerAsk { host, .. } => Some(Event::new("wish.make").of(host).with(host)),
+        Call::PeerDismiss { host } => Some(Event::new("wish.dismiss").of(host).with(host)),
         Call::PeerSet { host, .. } => Some(Event::new("server.set").of(host).with(host)),
         Call::PeerRefresh { host } => Some(Event::new("server.refresh").of(host).with(host)),
         Call::PeerProbe { host } => Some(Event::new("server.probe").of(host).with(host)),
@@ -62,12 +74,15 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::ConfigShow
         | Call::InviteList { .. }
         | Call::InviteShow { .. }
+        | Call::InviteRead { .. }
         | Call::ContactList { .. }
+        | Call::ContactShow { .. }
         | Call::FileList { .. }
         | Call::ShareList { .. }
         | Call::ShareLs { .. }
         | Call::RequestList { .. }
         | Call::PeerList
+        | Call::PeerAsked
         | Call::PeerShow { .. }
         | Call::PeerExplain { .. }
         | Call::PeerRecipe { .. }

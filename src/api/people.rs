@@ -1,19 +1,15 @@
-//! Users, contacts and how they come about, as programs see them.
+//! Users, as programs see them.
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::api::contacts;
 use crate::api::every;
 use crate::api::rows;
-use crate::api::the_user;
-use crate::contacts;
-use crate::contacts::Contact;
 use crate::error::Result;
 use crate::files::TreePath;
-use crate::ocm::address::OcmAddress;
 use crate::secret::Secret;
 use crate::site::Site;
-use crate::store::Page;
 use crate::users::NewUser;
 use crate::users::SIGN_IN_LINK_LASTS;
 use crate::users::User;
@@ -57,7 +53,7 @@ fn linked_row(site: &Site, user: User, code: &Secret) -> Value {
 
 pub async fn show_user(site: &Site, name: &str) -> Result<Value> {
     let user = site.users.get(name).await?;
-    let contacts = contacts(site, Some(user.name.clone())).await?;
+    let contacts = contacts::list(site, Some(user.name.clone())).await?;
     let sent = every(async |page| site.shares.sent(&user.name, &page).await).await?;
     let received = every(async |page| site.shares.received(&user.name, &page).await).await?;
     let link = site.users.link_until(&user.name, site.clock.now()).await?;
@@ -103,43 +99,5 @@ fn user_row(site: &Site, user: User) -> Value {
         "has_password": user.has_password(),
         "last_seen": user.seen.map(|at| at.to_string()),
         "created": user.created.to_string(),
-    })
-}
-
-pub async fn accept_invite(site: &Site, user: Option<String>, text: &str) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let invite = site.invites.read(text)?;
-    let contact = site.invites.accept(&user, &invite, site.clock.now()).await?;
-    Ok(json!({ "contact": contact_row(contact) }))
-}
-
-pub async fn contacts(site: &Site, user: Option<String>) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let list = async |page: Page| {
-        site.store
-            .read(async |txn| contacts::list(txn, &user.name, &page).await)
-            .await
-    };
-    Ok(rows(every(list).await?, contact_row))
-}
-
-pub async fn remove_contact(site: &Site, user: Option<String>, address: &str) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let address = OcmAddress::parse(address)?;
-    let contact = site
-        .store
-        .run(async |txn| contacts::remove(txn, &user.name, &address).await)
-        .await?;
-    Ok(contact_row(contact))
-}
-
-fn contact_row(contact: Contact) -> Value {
-    json!({
-        "address": contact.address.to_string(),
-        "name": contact.name,
-        "email": contact.email,
-        "provider": contact.address.provider.to_string(),
-        "since": contact.since.to_string(),
-        "via": contact.via,
     })
 }

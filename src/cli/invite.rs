@@ -17,6 +17,7 @@ use crate::invites::Standing;
 use crate::invites::qr;
 use crate::lang::Lang;
 use crate::ocm::address::Provider;
+use crate::ocm::invite::InviteString;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -65,9 +66,19 @@ pub enum Verb {
     },
     /// End an invitation at once
     Revoke { id: String },
+    /// Show where an invitation is from, without sending anything: a code, a link, or the whole message it came in
+    Read {
+        text: String,
+        /// Whose; may be left out where there is only one user
+        #[arg(long)]
+        user: Option<String>,
+    },
     /// Accept an invitation: a code, a link, or the whole message it came in
     Accept {
         text: String,
+        /// Keep your mail address from the other server; a few servers refuse an invite without one
+        #[arg(long)]
+        no_mail: bool,
         /// Whose; may be left out where there is only one user
         #[arg(long)]
         user: Option<String>,
@@ -178,11 +189,36 @@ impl Verb {
             Self::Revoke { id } => Request::new(Call::InviteRevoke { id }, |invite| {
                 format!("Invitation {} is cancelled.", table::field(invite, "id"))
             }),
-            Self::Accept { text, user } => Request::new(Call::InviteAccept { user, text }, |answer| {
-                let contact = &answer["contact"];
-                let (name, address) = (table::field(contact, "name"), table::field(contact, "address"));
-                format!("{} ({address}) is your contact now.", table::clean(&name))
+            Self::Read { text, user } => Request::new(Call::InviteRead { user, text }, |invite| {
+                let field = |value: &serde_json::Value, key| table::clean(&table::field(value, key));
+                let told = &invite["told"];
+                format!(
+                    "From      {} {}\nDecision  {}: {}\nIt is told, if you accept\n  name    {}\n  address {}\n  mail    {}",
+                    field(invite, "provider"),
+                    field(invite, "name"),
+                    field(invite, "decision"),
+                    field(invite, "because"),
+                    field(told, "name"),
+                    field(told, "address"),
+                    field(told, "email"),
+                )
             }),
+            Self::Accept { text, no_mail, user } => {
+                let question = InviteString::read_anything(&text).ok().map(|invite| {
+                    let mail = if no_mail { "" } else { " and mail address" };
+                    format!("{} will be told your name, address{mail}.", invite.provider)
+                });
+                let call = Call::InviteAccept { user, text, no_mail };
+                let request = Request::new(call, |answer| {
+                    let contact = &answer["contact"];
+                    let (name, address) = (table::field(contact, "name"), table::field(contact, "address"));
+                    format!("{} ({address}) is your contact now.", table::clean(&name))
+                });
+                match question {
+                    Some(question) => request.question(question),
+                    None => request,
+                }
+            }
         })
     }
 }

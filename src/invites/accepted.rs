@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::contacts;
 use crate::contacts::Contact;
+use crate::contacts::Ours;
 use crate::contacts::Via;
 use crate::error::Error;
 use crate::error::Reason;
@@ -185,6 +186,10 @@ impl Invites {
                         email: shown(&request.email),
                         since: now,
                         via: Via::SentInvite,
+                        ours: Ours {
+                            told_mail: Some(ours.email.clone()),
+                            ..Ours::default()
+                        },
                     };
                     contacts::add(txn, &contact).await?;
                     Ok(Redeemed::Now(ours))

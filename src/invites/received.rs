@@ -3,11 +3,13 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::client::Answer;
 use crate::client::MAX_ANSWER;
 use crate::client::Outbound;
 use crate::clock::Timestamp;
 use crate::contacts;
 use crate::contacts::Contact;
+use crate::contacts::Ours;
 use crate::contacts::Via;
 use crate::error::Error;
 use crate::error::Reason;
@@ -52,36 +54,52 @@ impl Invites {
     ///
     /// [`Reason::CodeUnreadable`]; [`Reason::OwnServer`] for an invite of this very server.
     pub fn read(&self, text: &str) -> Result<InviteString> {
-        let pasted = InviteString::read_anything(text).map_err(|_| {
-            Error::new(
-                Reason::CodeUnreadable,
-                "This is not an invite. It should be a link or a long code; perhaps part of it is missing.",
-            )
-            .in_field("text")
+        let pasted = InviteString::read_anything(text).map_err(|invalid| {
+            let shape = "An invitation is a link with /wayf in it, or a long code. Perhaps part of it is missing.";
+            Error::new(Reason::CodeUnreadable, invalid.why().to_owned())
+                .and(&shape)
+                .in_field("text")
         })?;
         if pasted.provider == self.own {
             return Err(Error::new(
                 Reason::OwnServer,
-                "This invite comes from this very server: you two are already neighbours.",
+                "This invitation comes from this very server: you two are already neighbours.",
             ));
         }
         Ok(pasted)
     }
 
-    /// Accepts an invite for `user`: tells its server who they are, and makes the inviter their contact.
+    /// The contact that this very invite brought `user` before, if they still are one: there is nothing left to accept.
+    pub async fn accepted_before(&self, user: &str, invite: &InviteString) -> Result<Option<Contact>> {
+        let hash = hash_of(invite.token.expose());
+        self.store
+            .read(async |txn| match txn.get::<ReceivedInvite>([user, &hash]).await? {
+                Some(known) if known.provider == invite.provider => contacts::get(txn, user, &known.address).await,
+                _ => Ok(None),
+            })
+            .await
+    }
+
+    /// Accepts an invite for `user`: tells its server who they are, with their mail address if `tell_mail`, and makes the
+    /// inviter their contact. What made them one before is not sent again.
     ///
     /// # Errors
     ///
-    /// As [`Invites::read`]; [`Reason::WeRefuseThem`]; [`Reason::InviteUnknown`]; [`Reason::InviteUsedElsewhere`]; other
-    /// reasons of [`Kind::Peer`](crate::error::Kind::Peer) if that server can't be reached or refuses us.
-    pub async fn accept(&self, user: &User, invite: &InviteString, now: Timestamp) -> Result<Contact> {
+    /// As [`Invites::read`]; [`Reason::WeRefuseThem`]; [`Reason::InviteUnknown`]; [`Reason::InviteExpired`];
+    /// [`Reason::InviteUsedElsewhere`]; other reasons of [`Kind::Peer`](crate::error::Kind::Peer) if that server can't be
+    /// reached or refuses us.
+    pub async fn accept(&self, user: &User, invite: &InviteString, tell_mail: bool, now: Timestamp) -> Result<Contact> {
+        if let Some(contact) = self.accepted_before(&user.name, invite).await? {
+            return Ok(contact);
+        }
         let host = &invite.provider;
+        let mail = if tell_mail { user.mail.as_str() } else { "" };
         let peer = self.peers.meet(host, Purpose::Invite).await?;
         let request = InviteAcceptanceRequest {
             recipient_provider: self.own.clone(),
             token: invite.token.clone(),
             user_id: user.name.clone(),
-            email: user.mail.clone(),
+            email: mail.to_owned(),
             name: user.display_name.clone(),
         };
         let mut message = request.to_json();
@@ -99,17 +117,19 @@ impl Invites {
             (409, Err(_)) => {
                 return Err(Error::new(
                     Reason::InviteUsedElsewhere,
-                    "Somebody has already used this invite. If it was not you, tell the sender.",
+                    "Somebody has already used this invitation. If it was not you, tell the sender.",
                 ));
             }
-            (400 | 404, _)
-                if answer
-                    .complaint()
-                    .is_none_or(|said| !said.to_ascii_lowercase().contains("signature")) =>
-            {
+            (400 | 404 | 410, _) if says(&answer, "expire") => {
+                return Err(Error::new(
+                    Reason::InviteExpired,
+                    format!("{host} says that this invitation has expired."),
+                ));
+            }
+            (400 | 404 | 410, _) if !says(&answer, "signature") => {
                 return Err(Error::new(
                     Reason::InviteUnknown,
-                    format!("{host} does not know this invite. It may have been revoked or have expired."),
+                    format!("{host} does not know this invitation. It may have been cancelled or have expired."),
                 ));
             }
             (200 | 201, Err(invalid)) => {
@@ -135,6 +155,10 @@ impl Invites {
             email: shown(&theirs.email),
             since: now,
             via: Via::ReceivedInvite,
+            ours: Ours {
+                told_mail: Some(mail.to_owned()),
+                ..Ours::default()
+            },
         };
         let received = ReceivedInvite {
             user: user.name.clone(),
@@ -152,4 +176,10 @@ impl Invites {
         self.peers.remember(host).await?;
         Ok(contact)
     }
+}
+
+/// Whether the complaint in an answer has this word.
+fn says(answer: &Answer, word: &str) -> bool {
+    let complaint = answer.complaint();
+    complaint.is_some_and(|said| said.to_ascii_lowercase().contains(word))
 }

@@ -281,8 +281,8 @@ impl Invites {
     ///
     /// # Errors
     ///
-    /// [`Reason::InviteUnknown`] for a token that is unknown, revoked, used up or past its time: a stranger can't tell
-    /// which.
+    /// [`Reason::InviteUnknown`] for a token that nobody was given here. Whoever has one that was is told what became of
+    /// it: [`Reason::InviteRevoked`], [`Reason::InviteUsed`], [`Reason::InviteExpired`].
     pub async fn peek(&self, token: &str, now: Timestamp) -> Result<(SentInvite, User)> {
         let hash = hash_of(token);
         let found = self
@@ -295,14 +295,28 @@ impl Invites {
                 Ok(user.map(|user| (invite, user)))
             })
             .await?;
-        found
-            .filter(|(invite, _)| invite.state(now) == InviteState::Open)
-            .ok_or_else(|| {
-                Error::new(
-                    Reason::InviteUnknown,
-                    "This invite is not valid any more. Ask for a new one.",
-                )
-            })
+        let Some((invite, user)) = found else {
+            return Err(Error::new(
+                Reason::InviteUnknown,
+                "This server knows no such invitation. Perhaps part of the link is missing.",
+            ));
+        };
+        let over = match invite.state(now) {
+            InviteState::Open => return Ok((invite, user)),
+            InviteState::Used => Error::new(
+                Reason::InviteUsed,
+                "This invitation has been used already. If it was not you, tell whoever sent it to you.",
+            ),
+            InviteState::Revoked => Error::new(
+                Reason::InviteRevoked,
+                "This invitation was cancelled by whoever made it. Ask for a new one.",
+            ),
+            InviteState::Expired => Error::new(
+                Reason::InviteExpired,
+                "This invitation was not used in time, and has ended. Ask for a new one.",
+            ),
+        };
+        Err(over)
     }
 
     /// Whether this is the token of an invite of ours, wherever that stands: whoever has it was given it once.
