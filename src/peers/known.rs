@@ -276,7 +276,7 @@ impl Known {
     }
 
     /// Notes which keys a server that we have met shows, where they are others than before.
-    async fn keep_keys(&self, host: &Provider) -> Result<()> {
+    pub async fn keep_keys(&self, host: &Provider) -> Result<()> {
         let shown = {
             let slot = self.slot(host);
             let said = slot.said();

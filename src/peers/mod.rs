@@ -316,7 +316,8 @@ impl Peers {
 
     /// Keeps what a server said, now that an invite has made it known.
     pub async fn remember(&self, host: &Provider) -> Result<()> {
-        self.known.keep(host, Word::Ours).await
+        self.known.keep(host, Word::Ours).await?;
+        self.known.keep_keys(host).await
     }
 
     /// Asks at once for what may have changed: an admin wants to know, or has heard that a key was taken back (T-20).

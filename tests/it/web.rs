@@ -7,6 +7,7 @@ mod meeting;
 mod pages;
 mod shares;
 mod signing_in;
+mod trust;
 
 pub use browser::Browser;
 use browser::Seen;
