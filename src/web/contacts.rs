@@ -5,6 +5,7 @@ use actix_web::web::Path;
 use actix_web::web::Query;
 use askama::Template;
 
+use crate::audit::Event;
 use crate::contacts;
 use crate::contacts::Contact;
 use crate::contacts::Via;
@@ -108,6 +109,8 @@ pub async fn remove(site: Data<Site>, address: Path<String>, form: Form<NoFields
     site.store
         .run(async |txn| contacts::remove(txn, &form.session.user.name, &address).await)
         .await?;
+    let event = Event::new("contact.remove").of(&address).with(&address.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/contacts"))
 }
 

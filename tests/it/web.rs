@@ -2,15 +2,21 @@
 
 mod admins;
 pub mod browser;
+mod contrast;
 mod files;
+mod help;
+pub mod html;
 mod meeting;
 mod pages;
+mod sentences;
 mod shares;
 mod signing_in;
+mod stalled;
 mod trust;
 
 pub use browser::Browser;
 use browser::Seen;
+pub use pages::furnished;
 
 /// The routes of the pages as `src/web/mod.rs` has them: method, path.
 fn routes(method: &str) -> Vec<String> {

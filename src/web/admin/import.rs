@@ -14,6 +14,7 @@ use futures_util::TryStreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
@@ -333,7 +334,7 @@ async fn batch_page(site: &Site, session: &Session, batch: Batch, changes: Vec<C
 
 /// Notes what was ticked on this page, and then does what the button says.
 pub async fn go_on(site: Data<Site>, _: Admin, id: Path<String>, form: Form<Vec<(String, String)>>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, by, fields } = form;
     let all = |name: &str| -> Vec<&str> {
         let named = fields.iter().filter(|(field, _)| field == name);
         named.map(|(_, value)| value.as_str()).collect()
@@ -371,7 +372,10 @@ pub async fn go_on(site: Data<Site>, _: Admin, id: Path<String>, form: Form<Vec<
         "next" => return Ok(page::go(here(part.from.saturating_add(SHOWN)))),
         "import" => {
             return match site.peers.import(&id, &session.user.name).await {
-                Ok(batch) => Ok(page::go(format!("/admin/servers/import/{}", batch.id))),
+                Ok(batch) => {
+                    site.audit.note(&by, Event::new("server.import").of(&batch.id)).await?;
+                    Ok(page::go(format!("/admin/servers/import/{}", batch.id)))
+                }
                 Err(error) => {
                     let again = looking(&site, &session, &id, &part, Some(Fault::of(error)?)).await?;
                     page::show_again(&again.fault, &again)

@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod directories;
 pub mod import;
+pub mod invites;
 pub mod keys;
 pub mod peer;
 pub mod policy;

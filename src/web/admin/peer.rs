@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::api::dealings;
 use crate::api::servers as api;
+use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::contacts::Contact;
 use crate::error::Error;
@@ -160,7 +161,11 @@ pub async fn show(site: Data<Site>, Admin(session): Admin, host: Path<String>) -
 pub async fn refresh(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
     let host = Provider::parse(&host).map_err(Error::from)?;
     match site.peers.refresh(&host).await {
-        Ok(_) => Ok(page::go(format!("/admin/servers/{host}"))),
+        Ok(_) => {
+            let event = Event::new("server.refresh").of(&host).with(&host);
+            site.audit.note(&form.by, event).await?;
+            Ok(page::go(format!("/admin/servers/{host}")))
+        }
         Err(error) => {
             let again = portrait(&site, &form.session, host, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)
@@ -182,6 +187,8 @@ pub async fn set(site: Data<Site>, _: Admin, host: Path<String>, form: Form<Chos
     let by = form.session.user.name.clone();
     let settings = PeerSettings::read(&host, Some(&signatures), Some(dialect), by, site.clock.now())?;
     site.peers.set_settings(&settings).await?;
+    let event = Event::new("server.set").of(&host).with(&host);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/admin/servers/{host}")))
 }
 
@@ -189,7 +196,11 @@ pub async fn set(site: Data<Site>, _: Admin, host: Path<String>, form: Form<Chos
 pub async fn handshake(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
     let host = Provider::parse(&host).map_err(Error::from)?;
     match site.handshakes.start(&host, site.clock.now()).await {
-        Ok(_) => Ok(page::go(format!("/admin/servers/{host}"))),
+        Ok(_) => {
+            let event = Event::new("server.introduce").of(&host).with(&host);
+            site.audit.note(&form.by, event).await?;
+            Ok(page::go(format!("/admin/servers/{host}")))
+        }
         Err(error) => {
             let again = portrait(&site, &form.session, host, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)
@@ -198,16 +209,20 @@ pub async fn handshake(site: Data<Site>, _: Admin, host: Path<String>, form: For
 }
 
 /// Notes that an admin has compared the keys.
-pub async fn trust_keys(site: Data<Site>, _: Admin, host: Path<String>, _: Form<NoFields>) -> Answer {
+pub async fn trust_keys(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
     let host = Provider::parse(&host).map_err(Error::from)?;
     site.peers.trust_keys(&host).await?;
+    let event = Event::new("server.trust-key").of(&host).with(&host);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/admin/servers/{host}")))
 }
 
 /// Makes everything due now that is on its way there.
-pub async fn retry(site: Data<Site>, _: Admin, host: Path<String>, _: Form<NoFields>) -> Answer {
+pub async fn retry(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
     let host = Provider::parse(&host).map_err(Error::from)?;
     api::retry_for(&site, &host.to_string()).await?;
+    let event = Event::new("delivery.retry").of(&host).with(&host);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/admin/servers/{host}")))
 }
 

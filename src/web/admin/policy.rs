@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::api::dealings;
 use crate::api::dealings::CutOff;
+use crate::audit::Event;
 use crate::config::Mode;
 use crate::error::Error;
 use crate::error::Result;
@@ -234,7 +235,7 @@ pub struct Chosen {
 
 /// Has another mode count; one that cuts somebody off is asked about first.
 pub async fn choose(site: Data<Site>, _: Admin, form: Form<Chosen>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, by, fields } = form;
     let outcome = match Mode::from_word(&fields.mode) {
         None => Err(Error::invalid("mode", "Choose one of the three.")),
         Some(mode) => {
@@ -246,7 +247,11 @@ pub async fn choose(site: Data<Site>, _: Admin, form: Form<Chosen>) -> Answer {
         }
     };
     match outcome {
-        Ok(()) => Ok(page::go("/admin/policy")),
+        Ok(()) => {
+            let event = Event::new("policy.mode").of(&fields.mode);
+            site.audit.note(&by, event).await?;
+            Ok(page::go("/admin/policy"))
+        }
         Err(error) => {
             let again = policy(&site, &session, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)

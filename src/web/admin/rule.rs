@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use crate::api::dealings;
 use crate::api::dealings::CutOff;
+use crate::audit::By;
+use crate::audit::Event;
 use crate::error::Error;
 use crate::error::Result;
 use crate::peers::batch::Batch;
@@ -177,13 +179,13 @@ async fn rule_for(site: &Site, pattern: &Pattern) -> Result<Option<TrustRule>> {
 
 /// Writes the rule; a denial, and a wildcard for the names of unrelated people, is asked about first.
 pub async fn create(site: Data<Site>, _: Admin, form: Form<NewRule>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, by, fields } = form;
     let outcome = match fields.read(&site, &session.user.name) {
         Ok(rules) if fields.confirmed.is_empty() => match consequences(&site, &session, &fields, &rules).await? {
             Some(asked) => return page::show(&asked),
-            None => write(&site, &session, rules).await,
+            None => write(&site, &by, &session, rules).await,
         },
-        Ok(rules) => write(&site, &session, rules).await,
+        Ok(rules) => write(&site, &by, &session, rules).await,
         Err(error) => Err(error),
     };
     written(&site, &session, fields, outcome)
@@ -191,20 +193,30 @@ pub async fn create(site: Data<Site>, _: Admin, form: Form<NewRule>) -> Answer {
 
 /// Writes the rule without a word of what it cuts off.
 pub async fn set(site: Data<Site>, _: Admin, form: Form<NewRule>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, by, fields } = form;
     let outcome = match fields.read(&site, &session.user.name) {
-        Ok(rules) => write(&site, &session, rules).await,
+        Ok(rules) => write(&site, &by, &session, rules).await,
         Err(error) => Err(error),
     };
     written(&site, &session, fields, outcome)
 }
 
-async fn write(site: &Site, session: &Session, rules: Vec<TrustRule>) -> Result<Batch> {
+async fn write(site: &Site, by: &By, session: &Session, rules: Vec<TrustRule>) -> Result<Batch> {
     let name = rules.first().map_or("", |rule| rule.pattern.as_str()).to_owned();
-    let changes = rules.into_iter().map(Change::Put).collect();
-    site.peers
+    let changes = rules.iter().cloned().map(Change::Put).collect();
+    let batch = site
+        .peers
         .change_rules(Occasion::ByHand, &name, &session.user.name, changes)
-        .await
+        .await?;
+    for rule in &rules {
+        let verb = match rule.verdict {
+            Verdict::Allow => "server.allow",
+            Verdict::Deny => "server.deny",
+        };
+        let host = rule.pattern.as_str();
+        site.audit.note(by, Event::new(verb).of(host).with(host)).await?;
+    }
+    Ok(batch)
 }
 
 fn written(site: &Site, session: &Session, fields: NewRule, outcome: Result<Batch>) -> Answer {
@@ -277,7 +289,11 @@ pub async fn ask_remove(site: Data<Site>, Admin(session): Admin, host: Path<Stri
 
 /// Does one thing to all servers that are ticked: `do` is `allow`, `deny` or `remove`, `pick` each server.
 pub async fn bulk(site: Data<Site>, _: Admin, form: Form<Vec<(String, String)>>) -> Answer {
-    let Form { session, fields } = form;
+    let Form {
+        session,
+        by: who,
+        fields,
+    } = form;
     let first = |name: &str| {
         let found = fields.iter().find(|(field, _)| field == name);
         found.map_or("", |(_, value)| value.as_str())
@@ -310,6 +326,7 @@ pub async fn bulk(site: Data<Site>, _: Admin, form: Form<Vec<(String, String)>>)
     }
     let by = &session.user.name;
     let batch = site.peers.change_rules(Occasion::Ticked, TICKED, by, changes).await?;
+    site.audit.note(&who, Event::new("server.change").of(&batch.id)).await?;
     Ok(page::go(format!("/admin/servers?done={}", batch.id)))
 }
 

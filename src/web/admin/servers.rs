@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::api::dealings;
 use crate::api::lists;
 use crate::api::servers::every_rule;
+use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::config::Mode;
 use crate::error::Error;
@@ -164,7 +165,11 @@ pub struct Probe {
 pub async fn probe(site: Data<Site>, _: Admin, form: Form<Probe>) -> Answer {
     let why = form.fields.why;
     let outcome = match typed(&why) {
-        Ok(host) => site.peers.probe(&host).await,
+        Ok(host) => {
+            let event = Event::new("server.probe").of(&host).with(&host);
+            site.audit.note(&form.by, event).await?;
+            site.peers.probe(&host).await
+        }
         Err(error) => Err(error),
     };
     let (probed, fault) = match outcome {
@@ -304,6 +309,10 @@ pub struct Named {
 pub async fn remove(site: Data<Site>, _: Admin, form: Form<Named>) -> Answer {
     let pattern = Pattern::parse(&form.fields.host)?;
     let (_, batch) = site.peers.remove_rule(&pattern, &form.session.user.name).await?;
+    let host = pattern.as_str();
+    site.audit
+        .note(&form.by, Event::new("server.forget").of(host).with(host))
+        .await?;
     Ok(page::go(format!("/admin/servers?done={}", batch.id)))
 }
 
@@ -316,6 +325,7 @@ pub struct Which {
 pub async fn undo(site: Data<Site>, _: Admin, form: Form<Which>) -> Answer {
     let undone = site.peers.undo(&form.fields.batch).await?;
     let id = undone.batch.id;
+    site.audit.note(&form.by, Event::new("server.undo").of(&id)).await?;
     Ok(page::go(match undone.batch.occasion {
         Occasion::ByHand => format!("/admin/servers?done={id}"),
         Occasion::Ticked | Occasion::Import => format!("/admin/servers/import/{id}"),
