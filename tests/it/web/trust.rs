@@ -372,6 +372,7 @@ async fn an_import_has_limits_and_an_end() {
     server.site().peers.forget_old_imports().await.unwrap();
     assert!(rules(&server).await.is_empty());
     let first = begin(&server, "a.example\n").await;
+    server.clock.step(Duration::from_secs(1));
     for _ in 0..5 {
         begin(&server, "b.example\n").await;
         server.clock.step(Duration::from_secs(1));
