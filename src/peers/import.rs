@@ -30,6 +30,8 @@ use crate::store::Txn;
 
 /// How long a list waits for whoever looks through it.
 pub const REVIEW_LASTS: Duration = Duration::from_secs(24 * 3600);
+/// What a list without a name is called.
+const PASTED: &str = "A pasted list";
 /// How many lists may wait at once; the oldest makes room.
 const MAX_REVIEWS: usize = 5;
 
@@ -196,7 +198,7 @@ impl Peers {
         let review = Review {
             id: random::number(),
             name: match lists::clip(&incoming.name) {
-                name if name.is_empty() => format.name().to_owned(),
+                name if name.is_empty() => PASTED.to_owned(),
                 name => name,
             },
             format,
