@@ -58,6 +58,11 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::PeerRemove { host } => Some(Event::new("server.forget").of(host).with(host)),
         Call::PeerAsk { host, .. } => Some(Event::new("wish.make").of(host).with(host)),
         Call::PeerDismiss { host } => Some(Event::new("wish.dismiss").of(host).with(host)),
+        Call::PeerImport { dry_run: false, .. } => made("server.import"),
+        Call::PeerUndo { batch } => did("server.undo", batch),
+        Call::PeerMode { mode: Some(mode), .. } => did("policy.mode", mode),
+        Call::PeerTrustKey { host } => Some(Event::new("server.trust-key").of(host).with(host)),
+        Call::PeerRetry { host } => Some(Event::new("delivery.retry").of(host).with(host)),
         Call::PeerSet { host, .. } => Some(Event::new("server.set").of(host).with(host)),
         Call::PeerRefresh { host } => Some(Event::new("server.refresh").of(host).with(host)),
         Call::PeerProbe { host } => Some(Event::new("server.probe").of(host).with(host)),
@@ -83,6 +88,10 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::RequestList { .. }
         | Call::PeerList
         | Call::PeerAsked
+        | Call::PeerImport { dry_run: true, .. }
+        | Call::PeerExport { .. }
+        | Call::PeerBatches
+        | Call::PeerMode { mode: None, .. }
         | Call::PeerShow { .. }
         | Call::PeerExplain { .. }
         | Call::PeerRecipe { .. }
@@ -106,6 +115,7 @@ pub fn completed(event: Event, answer: &Value) -> Event {
     let text = |name: &str| answer[name].as_str();
     let id = text("id")
         .or_else(|| text("kid"))
+        .or_else(|| text("batch"))
         .or_else(|| answer["contact"]["address"].as_str());
     let address = ["share_with", "sender", "owner", "from", "address", "to"]
         .into_iter()

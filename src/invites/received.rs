@@ -22,6 +22,7 @@ use crate::ocm::invite::InviteAcceptanceRequest;
 use crate::ocm::invite::InviteAcceptanceResponse;
 use crate::ocm::invite::InviteString;
 use crate::peers;
+use crate::peers::traffic::About;
 use crate::peers::trust::Purpose;
 use crate::secret::hash_of;
 use crate::store::Key;
@@ -109,7 +110,10 @@ impl Invites {
         let url = peer.discovery.invite_accepted_url();
         let outbound = Outbound::post(url, "application/json", message.to_string().into_bytes());
         let signed = self.peers.sign_for(&peer, outbound).await?;
-        let answer = self.client.send(signed, MAX_ANSWER).await?;
+        let answer = self.client.send(signed, MAX_ANSWER).await;
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        self.peers.traffic().ended(host, About::Acceptance, &answer, status);
+        let answer = answer?;
         let identity = InviteAcceptanceResponse::parse(&answer.body);
         let theirs = match (answer.status, identity) {
             // 409 with an identity: we were told before, and lost it.
