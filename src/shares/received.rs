@@ -189,8 +189,8 @@ impl Shares {
                 }
                 check_room(txn, &message.sender, &user.name, now).await?;
                 let mut share = record(message, &user.name, now);
-                let wanted = user.accept_from_contacts
-                    && contacts::get(txn, &user.name, &message.sender).await?.is_some();
+                let wanted =
+                    user.accept_from_contacts && contacts::get(txn, &user.name, &message.sender).await?.is_some();
                 if wanted {
                     accept_at_once(txn, &mut share, now).await?;
                 }

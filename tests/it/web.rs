@@ -1,5 +1,6 @@
 //! The pages, driven as a browser without scripts would: forms, links, one cookie.
 
+mod account;
 mod admins;
 pub mod browser;
 mod files;

@@ -312,7 +312,7 @@ async fn inv_4_an_invited_person_chooses_their_server_from_the_directories() {
         .expect("Fed &#60;b&#62;")
         .expect("Zeta")
         .expect(&format!("name=\"server\" value=\"{host}\""));
-    for wrong in ["<script", "\u{202e}", "Denied", "Own<", "Twice", "href=\"http"] {
+    for wrong in ["<script>", "\u{202e}", "Denied", "Own<", "Twice", "href=\"http"] {
         assert!(!page.has(wrong), "{wrong} in {}", page.body);
     }
     assert_eq!(page.body.matches("choose-server").count(), 2);
