@@ -9,7 +9,7 @@ mod invites;
 mod keys;
 pub mod lists;
 mod noted;
-mod people;
+pub mod people;
 pub mod recipes;
 pub mod records;
 mod requests;
@@ -60,7 +60,7 @@ pub enum Call {
     },
     UserList,
     UserShow {
-        name: String,
+        user: Option<String>,
     },
     UserDisable {
         name: String,
@@ -75,9 +75,14 @@ pub enum Call {
     UserDelete {
         name: String,
     },
+    /// What is none stays as it is.
     UserSet {
-        name: String,
-        admin: bool,
+        user: Option<String>,
+        change: people::UserChange,
+    },
+    /// Ends every session of a user.
+    UserSignOut {
+        user: Option<String>,
     },
     AuditList {
         filter: Filter,
@@ -165,6 +170,26 @@ pub enum Call {
         user: Option<String>,
         path: String,
     },
+    FileMkdir {
+        user: Option<String>,
+        path: String,
+    },
+    /// To another name or folder; what is shared stays shared.
+    FileMove {
+        user: Option<String>,
+        from: String,
+        to: String,
+    },
+    /// Ends the shares of it, too.
+    FileRemove {
+        user: Option<String>,
+        path: String,
+    },
+    /// A folder as one file.
+    FileZip {
+        user: Option<String>,
+        path: String,
+    },
     ShareCreate {
         user: Option<String>,
         path: String,
@@ -189,6 +214,11 @@ pub enum Call {
         id: String,
     },
     ShareLeave {
+        user: Option<String>,
+        id: String,
+    },
+    /// Tries whether a share of somebody else can be opened.
+    ShareCheck {
         user: Option<String>,
         id: String,
     },
@@ -335,6 +365,7 @@ impl Call {
         matches!(
             self,
             Self::InviteAccept { .. }
+                | Self::ShareCheck { .. }
                 | Self::ShareLs { .. }
                 | Self::ShareGet { .. }
                 | Self::SharePut { .. }
@@ -379,12 +410,13 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
             admin,
         } => people::add_user(site, name, display_name, mail, password, admin).await?,
         Call::UserList => people::users(site).await?,
-        Call::UserShow { name } => people::show_user(site, &name).await?,
+        Call::UserShow { user } => people::show_user(site, user).await?,
         Call::UserDisable { name } => people::disable_user(site, &name, true).await?,
         Call::UserEnable { name } => people::disable_user(site, &name, false).await?,
         Call::UserLink { name } => people::link_user(site, &name).await?,
         Call::UserDelete { name } => people::delete_user(site, &name).await?,
-        Call::UserSet { name, admin } => people::set_user(site, &name, admin).await?,
+        Call::UserSet { user, change } => people::set_user(site, user, change).await?,
+        Call::UserSignOut { user } => people::sign_out(site, user).await?,
         Call::AuditList { filter, limit } => records::list(site, &filter, limit).await?,
         Call::AuditExport { filter, format } => return Ok(Answer::Content(records::export(site, filter, format))),
         Call::ConfigShow => records::settings(site),
@@ -404,6 +436,10 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::FilePut { user, path } => files::put(site, user, &path, content).await?,
         Call::FileList { user, path } => files::list(site, user, &path).await?,
         Call::FileGet { user, path } => return files::get(site, user, &path).await.map(Answer::Content),
+        Call::FileMkdir { user, path } => files::make_folder(site, user, &path).await?,
+        Call::FileMove { user, from, to } => files::rename(site, user, &from, &to).await?,
+        Call::FileRemove { user, path } => files::remove(site, user, &path).await?,
+        Call::FileZip { user, path } => return files::zip(site, user, &path).await.map(Answer::Content),
         Call::ShareCreate {
             user,
             path,
@@ -417,6 +453,7 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::ShareDecline { user, id } => shares::decline(site, user, &id).await?,
         Call::ShareStop { user, id } => shares::stop(site, user, &id).await?,
         Call::ShareLeave { user, id } => shares::leave(site, user, &id).await?,
+        Call::ShareCheck { user, id } => shares::check(site, user, &id).await?,
         Call::ShareLs { id, path } => shares::ls(site, &id, &path).await?,
         Call::ShareGet { id, path } => return shares::get(site, &id, &path).await.map(Answer::Content),
         Call::SharePut { id, path } => shares::put(site, &id, &path, content).await?,

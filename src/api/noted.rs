@@ -20,8 +20,15 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::UserEnable { name } => did("user.enable", name),
         Call::UserLink { name } => did("user.link", name),
         Call::UserDelete { name } => did("user.delete", name),
-        Call::UserSet { name, admin: true } => did("user.promote", name),
-        Call::UserSet { name, admin: false } => did("user.demote", name),
+        Call::UserSet { user, change } => did(
+            match change.admin {
+                Some(true) => "user.promote",
+                Some(false) => "user.demote",
+                None => "user.change",
+            },
+            &whose(user),
+        ),
+        Call::UserSignOut { user } => did("session.end", &whose(user)),
         Call::AuditExport { .. } => made("audit.export"),
         Call::InviteCreate { .. } => made("invite.create"),
         Call::InviteMail { id, .. } => did("invite.mail", id),

@@ -1,16 +1,22 @@
 //! Users, as programs see them.
 
+use serde::Deserialize;
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::api::contacts;
 use crate::api::every;
 use crate::api::rows;
+use crate::api::the_user;
+use crate::error::Error;
 use crate::error::Result;
 use crate::files::TreePath;
+use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::NewUser;
+use crate::users::Profile;
 use crate::users::SIGN_IN_LINK_LASTS;
 use crate::users::User;
 
@@ -51,8 +57,8 @@ fn linked_row(site: &Site, user: User, code: &Secret) -> Value {
     row
 }
 
-pub async fn show_user(site: &Site, name: &str) -> Result<Value> {
-    let user = site.users.get(name).await?;
+pub async fn show_user(site: &Site, user: Option<String>) -> Result<Value> {
+    let user = the_user(site, user).await?;
     let contacts = contacts::list(site, Some(user.name.clone())).await?;
     let sent = every(async |page| site.shares.sent(&user.name, &page).await).await?;
     let received = every(async |page| site.shares.received(&user.name, &page).await).await?;
@@ -72,8 +78,45 @@ pub async fn disable_user(site: &Site, name: &str, disabled: bool) -> Result<Val
     Ok(user_row(site, user))
 }
 
-pub async fn set_user(site: &Site, name: &str, admin: bool) -> Result<Value> {
-    let user = site.users.set_admin(name, admin).await?;
+/// What a command changes of an account; what is none stays as it is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct UserChange {
+    pub display_name: Option<String>,
+    pub mail: Option<String>,
+    /// A tag of ours, or `auto` for what the browser asks.
+    pub language: Option<String>,
+    pub accept_from_contacts: Option<bool>,
+    pub admin: Option<bool>,
+}
+
+pub async fn set_user(site: &Site, user: Option<String>, change: UserChange) -> Result<Value> {
+    let mut user = the_user(site, user).await?;
+    let language = match change.language.as_deref() {
+        None => None,
+        Some("auto") => Some(None),
+        Some(code) => {
+            let lang = Lang::ALL.into_iter().find(|lang| lang.code() == code);
+            Some(Some(lang.ok_or_else(|| {
+                Error::invalid("language", "A language is one of: auto, en, de, fr.")
+            })?))
+        }
+    };
+    if let Some(admin) = change.admin {
+        user = site.users.set_admin(&user.name, admin).await?;
+    }
+    let profile = Profile {
+        display_name: change.display_name,
+        mail: change.mail,
+        language,
+        accept_from_contacts: change.accept_from_contacts,
+    };
+    user = site.users.change(&user.name, profile).await?;
+    Ok(user_row(site, user))
+}
+
+pub async fn sign_out(site: &Site, user: Option<String>) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    site.users.sign_out_everywhere(&user.name).await?;
     Ok(user_row(site, user))
 }
 
@@ -87,6 +130,44 @@ pub async fn users(site: &Site) -> Result<Value> {
     Ok(rows(users, |user| user_row(site, user)))
 }
 
+pub async fn user(site: &Site, user: Option<String>) -> Result<Value> {
+    Ok(user_row(site, the_user(site, user).await?))
+}
+
+pub async fn set_user(
+    site: &Site,
+    user: Option<String>,
+    display_name: Option<String>,
+    mail: Option<String>,
+    language: Option<String>,
+    accept_from_contacts: Option<bool>,
+) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let language = match language.as_deref() {
+        None => None,
+        Some("auto") => Some(None),
+        Some(code) => {
+            let lang = Lang::ALL.into_iter().find(|lang| lang.code() == code);
+            Some(Some(lang.ok_or_else(|| {
+                Error::invalid("language", "A language is one of: auto, en, de, fr.")
+            })?))
+        }
+    };
+    let profile = Profile {
+        display_name,
+        mail,
+        language,
+        accept_from_contacts,
+    };
+    Ok(user_row(site, site.users.change(&user.name, profile).await?))
+}
+
+pub async fn sign_out(site: &Site, user: Option<String>) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    site.users.sign_out_everywhere(&user.name).await?;
+    Ok(user_row(site, user))
+}
+
 fn user_row(site: &Site, user: User) -> Value {
     let provider = site.config.server.public_url.provider();
     json!({
@@ -98,6 +179,8 @@ fn user_row(site: &Site, user: User) -> Value {
         "state": if user.is_active() { "active" } else { "disabled" },
         "has_password": user.has_password(),
         "last_seen": user.seen.map(|at| at.to_string()),
+        "language": user.language,
+        "accept_from_contacts": user.accept_from_contacts,
         "created": user.created.to_string(),
     })
 }

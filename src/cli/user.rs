@@ -5,8 +5,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::api::Call;
+use crate::api::people::UserChange;
 use crate::cli::Request;
 use crate::cli::table;
 use crate::error::Error;
@@ -33,7 +35,10 @@ pub enum Verb {
     /// Show all accounts
     List,
     /// Show one, with what it has
-    Show { name: String },
+    Show {
+        /// May be left out where there is only one
+        name: Option<String>,
+    },
     /// End all sessions of an account and let nobody sign in to it; what it shares goes on
     Disable { name: String },
     /// Let somebody sign in again
@@ -42,12 +47,29 @@ pub enum Verb {
     Link { name: String },
     /// Delete an account; its shares end, and its name is never given out again
     Delete { name: String },
-    /// Change what somebody may do here
+    /// Change what an account says of its owner, and what they may do here
     Set {
-        name: String,
+        /// May be left out where there is only one
+        name: Option<String>,
+        /// As people on other servers see it
+        #[arg(long)]
+        display_name: Option<String>,
+        #[arg(long)]
+        mail: Option<String>,
+        /// What pages are in: auto, en, de or fr
+        #[arg(long)]
+        language: Option<String>,
+        /// Whether what contacts share is accepted at once
+        #[arg(long, value_name = "true|false")]
+        accept_from_contacts: Option<bool>,
         /// Whether they may manage this server
-        #[arg(long, action = clap::ArgAction::Set)]
-        admin: bool,
+        #[arg(long, value_name = "true|false")]
+        admin: Option<bool>,
+    },
+    /// End every session of an account
+    SignOut {
+        /// May be left out where there is only one
+        name: Option<String>,
     },
 }
 
@@ -76,6 +98,26 @@ impl Verb {
                     _ => linked(user),
                 })
             }
+            Self::Set {
+                name,
+                display_name,
+                mail,
+                language,
+                accept_from_contacts,
+                admin,
+            } => {
+                let change = UserChange {
+                    display_name,
+                    mail,
+                    language,
+                    accept_from_contacts,
+                    admin,
+                };
+                Request::new(Call::UserSet { user: name, change }, about)
+            }
+            Self::SignOut { name } => Request::new(Call::UserSignOut { user: name }, |user| {
+                format!("{} is signed out everywhere.", table::field(user, "address"))
+            }),
             Self::List => Request::new(Call::UserList, |users| {
                 table::rows(
                     users,
@@ -83,29 +125,7 @@ impl Verb {
                     "No users yet: ocmesh user add NAME",
                 )
             }),
-            Self::Show { name } => Request::new(Call::UserShow { name }, |user| {
-                let columns = [
-                    "address",
-                    "display_name",
-                    "mail",
-                    "admin",
-                    "state",
-                    "last_seen",
-                    "link_until",
-                    "contacts",
-                    "sent",
-                    "received",
-                    "storage",
-                ];
-                let line = |column: &&str| {
-                    format!(
-                        "{}: {}",
-                        column.replace('_', " "),
-                        table::clean(&table::field(user, column))
-                    )
-                };
-                columns.iter().map(line).collect::<Vec<_>>().join("\n")
-            }),
+            Self::Show { name } => Request::new(Call::UserShow { user: name }, about),
             Self::Disable { name } => Request::new(Call::UserDisable { name }, |user| {
                 format!(
                     "{} can't sign in any more. What they share goes on.",
@@ -126,10 +146,6 @@ impl Verb {
                 })
                 .danger(danger)
             }
-            Self::Set { name, admin } => Request::new(Call::UserSet { name, admin }, |user| {
-                let role = if user["admin"] == true { "an admin" } else { "no admin" };
-                format!("{} is {role} now.", table::field(user, "address"))
-            }),
         })
     }
 }
@@ -142,6 +158,29 @@ fn linked(user: &serde_json::Value) -> String {
         table::field(user, "link_until"),
         table::field(user, "link")
     )
+}
+
+fn about(user: &serde_json::Value) -> String {
+    let columns = [
+        "address",
+        "display_name",
+        "mail",
+        "admin",
+        "language",
+        "accept_from_contacts",
+        "state",
+        "last_seen",
+        "link_until",
+        "contacts",
+        "sent",
+        "received",
+        "storage",
+    ];
+    let line = |column: &&str| {
+        let value = table::field(user, column);
+        (!value.is_empty()).then(|| format!("{}: {}", column.replace('_', " "), table::clean(&value)))
+    };
+    columns.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The first line of a file; a password never stands on the command line, where others can read it.

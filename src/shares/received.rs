@@ -79,7 +79,7 @@ pub struct ReceivedShare {
     pub decided: Option<Timestamp>,
     /// What came of it when somebody last tried whether it can be opened.
     #[serde(default)]
-    pub checked: Option<Checked>,
+    pub checked: Option<Box<Checked>>,
 }
 
 /// Whether a share could be opened, and when that was tried.
@@ -210,7 +210,7 @@ impl Shares {
         self.store
             .run(async |txn| {
                 let mut share = own(txn, user, id).await?;
-                share.checked = Some(checked.clone());
+                share.checked = Some(Box::new(checked.clone()));
                 txn.put(&share).await?;
                 Ok(share)
             })

@@ -200,8 +200,13 @@ pub struct Coming {
 }
 
 /// Begins an upload in parts; the answer names it.
-pub async fn begin(site: Data<Site>, session: Scripted, coming: Query<Coming>) -> Answer {
-    Ok(told(begun(&site, &session.session, coming.into_inner()).await))
+pub async fn begin(site: Data<Site>, session: Scripted, request: HttpRequest) -> Answer {
+    let coming = Query::<Coming>::from_query(request.query_string())
+        .map_err(|cause| Error::invalid("size", "This upload can't be read.").caused_by(cause.to_string()));
+    Ok(match coming {
+        Ok(coming) => told(begun(&site, &session.session, coming.into_inner()).await),
+        Err(error) => told(Err(error)),
+    })
 }
 
 async fn begun(site: &Site, session: &Session, coming: Coming) -> Result<Value> {

@@ -1,6 +1,7 @@
 //! The pages, driven as a browser without scripts would: forms, links, one cookie.
 
 mod accepting;
+mod account;
 mod admins;
 pub mod browser;
 mod contacts;
@@ -42,6 +43,7 @@ fn example(route: &str) -> String {
         .replace("{address}", "x%40y.example")
         .replace("{host}", "x.example")
         .replace("{verb}", "accept")
+        .replace("{upload}", "x")
         .replace("{file}", "icon.svg")
 }
 
