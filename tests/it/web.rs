@@ -3,6 +3,7 @@
 mod admins;
 pub mod browser;
 mod files;
+mod invitations;
 mod meeting;
 mod pages;
 mod shares;

@@ -131,6 +131,19 @@ async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
             r"/invites/{id:\d+}",
             format!("/invites/{}", invite["id"].as_str().unwrap()),
         ),
+        (
+            r"/invites/{id:\d+}/sheet",
+            format!("/invites/{}/sheet", invite["id"].as_str().unwrap()),
+        ),
+        (
+            r"/invites/{id:\d+}/revoke",
+            format!("/invites/{}/revoke", invite["id"].as_str().unwrap()),
+        ),
+        ("/admin/invites", "/admin/invites".to_owned()),
+        (
+            r"/admin/invites/{id:\d+}/revoke",
+            format!("/admin/invites/{}/revoke", invite["id"].as_str().unwrap()),
+        ),
         ("/contacts", "/contacts".to_owned()),
         ("/contacts/{address}", contact.clone()),
         ("/contacts/{address}/remove", format!("{contact}/remove")),
@@ -268,7 +281,11 @@ async fn pages_for_admins_are_for_admins() {
     server.user("ada").await;
     let mut browser = Browser::signed_in(&server, "ada").await;
     for path in routes("get").iter().filter(|path| path.starts_with("/admin")) {
-        browser.get(path).await.expect_status(403).expect("not-allowed");
+        browser
+            .get(&example(path))
+            .await
+            .expect_status(403)
+            .expect("not-allowed");
     }
     for path in routes("post").iter().filter(|path| path.starts_with("/admin")) {
         let fields = [
