@@ -406,3 +406,48 @@ impl Invites {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_before_anything_could_be_attached_is_still_read() {
+        let kept = r#"{"id":"1","token":"t","user":"ada","note":"","created":1,"expires":9,"uses":2,"used":1,
+            "revoked":false}"#;
+        let invite: SentInvite = serde_json::from_str(kept).unwrap();
+        assert_eq!(
+            (invite.only_for, invite.lang, invite.attached.len()),
+            (None, Lang::En, 0)
+        );
+    }
+
+    #[test]
+    fn an_invite_stands_where_people_look_for_it() {
+        let check = |uses: u32, used: u32, revoked: bool, at: i64, expected: Standing| {
+            let invite = SentInvite {
+                id: "1".to_owned(),
+                token: Secret::new("t"),
+                user: "ada".to_owned(),
+                note: String::new(),
+                created: Timestamp(0),
+                expires: Timestamp(10),
+                uses,
+                used,
+                revoked,
+                only_for: None,
+                lang: Lang::En,
+                attached: Vec::new(),
+            };
+            assert_eq!(invite.standing(Timestamp(at)), expected);
+        };
+        check(1, 0, false, 9, Standing::Open);
+        check(1, 0, false, 10, Standing::Ended);
+        check(1, 0, true, 9, Standing::Ended);
+        check(1, 1, false, 9, Standing::Accepted);
+        // A workshop that others may still join.
+        check(30, 3, false, 9, Standing::Open);
+        check(30, 3, false, 10, Standing::Accepted);
+        check(30, 3, true, 9, Standing::Accepted);
+    }
+}

@@ -18,9 +18,10 @@ use crate::store::Page;
 use crate::store::Record;
 use crate::store::Txn;
 
-use super::Session;
-use super::User;
-use super::Users;
+use crate::users::Session;
+use crate::users::User;
+use crate::users::Users;
+use crate::users::be_seen;
 
 const SESSION_TOKEN_LENGTH: usize = 43;
 /// How stale `Session::seen` may get before it is written again: a write for every click would cost more than it tells.

@@ -17,6 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::harness::Postbox;
 use crate::harness::free_port;
 
 const PASSWORD: &str = "canary-password-of-the-command-line";
@@ -336,6 +337,121 @@ fn commands_work_on_the_data_while_no_server_runs() {
     assert_eq!(a.json(&["invite", "list"])[0]["state"], "revoked");
     assert_eq!(a.json(&["file", "list", "a"])[0]["size"], 7);
     assert!(!a.log().contains("/setup?code="), "there is an admin already");
+}
+
+#[test]
+fn an_invitation_is_made_shown_extended_mailed_and_cancelled_by_commands() {
+    let postbox = Postbox::start();
+    let mut a = Installation::new();
+    a.add_user("ada");
+    let config = fs::read_to_string(a.path("ocm.toml")).unwrap();
+    let mail = format!(
+        "[mail]\nsmtp_url = \"smtp://ocm@127.0.0.1:{}\"\npassword_file = \"smtp\"\nfrom = \"ocm@lab.example\"\n",
+        postbox.port
+    );
+    fs::write(a.path("ocm.toml"), format!("{config}\n{mail}")).unwrap();
+    fs::write(a.path("smtp"), "canary-password-of-the-mail-server\n").unwrap();
+    let file = write(&a.path("local.txt"), "slides");
+    a.json(&["file", "put", &file, "slides.txt"]);
+    a.start("trace");
+    let made = a.json(&[
+        "invite",
+        "create",
+        "--for",
+        "Bob",
+        "--uses",
+        "2",
+        "--for-server",
+        "cloud.b.example",
+        "--share",
+        "slides.txt",
+        "--write",
+        "--lang",
+        "de",
+        "--mail",
+        "bob@canary-of-a-recipient.example",
+    ]);
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(made["for_server"], "cloud.b.example");
+    assert_eq!(
+        made["share"],
+        serde_json::json!([{ "path": "slides.txt", "write": true }])
+    );
+    assert_eq!((&made["lang"], &made["uses"]), (&"de".into(), &2.into()));
+    assert_eq!(made["mail"]["said"], "250 queued as canary-42");
+    assert_eq!(
+        a.json(&["invite", "mail", id, "bea@canary-of-a-recipient.example"])["sent"],
+        true
+    );
+    postbox.answers("RCPT", "550 <nobody@canary-of-a-recipient.example> is not here");
+    let (code, said) = a.code(&["invite", "mail", id, "nobody@canary-of-a-recipient.example"]);
+    assert!(
+        code == Some(7) && said.contains("550 <…> is not here"),
+        "{code:?} {said}"
+    );
+    // It is made all the same where it can't be mailed.
+    let unsent = a.json(&["invite", "create", "--mail", "nobody@canary-of-a-recipient.example"]);
+    assert_eq!(
+        (&unsent["state"], &unsent["mail"]["sent"]),
+        (&"open".into(), &false.into())
+    );
+
+    let text = |arguments: &[&str]| {
+        let output = a.run(arguments);
+        assert!(output.status.success(), "{arguments:?} {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = text(&["invite", "show", id, "--qr"]);
+    for part in [
+        "for Bob",
+        "open until",
+        "2 uses",
+        "\n  link   http://",
+        "\n  code   ",
+        "█▀",
+        "mailed",
+        "250 queued",
+    ] {
+        assert!(shown.contains(part), "no {part} in {shown}");
+    }
+    let drawn = text(&["invite", "create", "--qr"]);
+    assert!(
+        drawn.contains("█▀") && drawn.contains("Cancel with: ocmesh invite revoke"),
+        "{drawn}"
+    );
+    assert_eq!(a.json(&["invite", "list", "--open"]).as_array().unwrap().len(), 3);
+    let before = made["expires"].as_str().unwrap();
+    let longer = a.json(&["invite", "extend", id, "1d"]);
+    assert!(longer["expires"].as_str().unwrap() > before, "{longer}");
+    assert_eq!(a.json(&["invite", "revoke", id])["state"], "revoked");
+    assert_eq!(a.json(&["invite", "list", "--ended"])[0]["id"], id);
+    for (arguments, code, part) in [
+        (&["invite", "extend", id][..], 1, "cancelled"),
+        (&["invite", "mail", id, "bob@uni.example"], 1, "open no longer"),
+        (&["invite", "show", "12345"], 3, "no such invitation"),
+        (&["invite", "create", "--share", "nowhere"], 3, "share"),
+        (&["invite", "create", "--for-server", "no server"], 1, "server"),
+        (&["invite", "create", "--lang", "xx"], 2, "en, de, fr"),
+    ] {
+        let (got, said) = a.code(arguments);
+        assert!(
+            got == Some(code) && said.contains(part),
+            "{arguments:?}: {got:?} {said}"
+        );
+    }
+    a.stop();
+    let log = a.log();
+    assert!(log.len() > 10_000, "the log says too little to prove anything");
+    for canary in [
+        "canary-password-of-the-mail-server",
+        &STANDARD.encode("\0ocm\0canary-password-of-the-mail-server"),
+        "canary-of-a-recipient",
+        made["token"].as_str().unwrap(),
+        made["string"].as_str().unwrap(),
+    ] {
+        assert!(!log.contains(canary), "{canary}: {}", line_with(&log, canary));
+    }
+    assert_eq!(postbox.count("AUTH PLAIN"), 4);
 }
 
 #[test]

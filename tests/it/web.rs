@@ -9,6 +9,7 @@ mod contrast;
 mod files;
 mod help;
 pub mod html;
+mod invitations;
 mod meeting;
 mod pages;
 mod sentences;

@@ -140,6 +140,19 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
             r"/invites/{id:\d+}",
             format!("/invites/{}", invite["id"].as_str().unwrap()),
         ),
+        (
+            r"/invites/{id:\d+}/sheet",
+            format!("/invites/{}/sheet", invite["id"].as_str().unwrap()),
+        ),
+        (
+            r"/invites/{id:\d+}/revoke",
+            format!("/invites/{}/revoke", invite["id"].as_str().unwrap()),
+        ),
+        ("/admin/invites", "/admin/invites".to_owned()),
+        (
+            r"/admin/invites/{id:\d+}/revoke",
+            format!("/admin/invites/{}/revoke", invite["id"].as_str().unwrap()),
+        ),
         ("/contacts", "/contacts".to_owned()),
         ("/contacts", "/contacts?q=bob".to_owned()),
         ("/contacts/{address}", contact.clone()),
