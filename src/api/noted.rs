@@ -21,7 +21,6 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::UserDelete { name } => did("user.delete", name),
         Call::UserSet { name, admin: true } => did("user.promote", name),
         Call::UserSet { name, admin: false } => did("user.demote", name),
-        Call::AuditExport { .. } => made("audit.export"),
         Call::InviteCreate { .. } => made("invite.create"),
         Call::InviteRevoke { id } => did("invite.revoke", id),
         Call::InviteAccept { .. } => made("invite.accept"),
@@ -57,6 +56,7 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::UserList
         | Call::UserShow { .. }
         | Call::AuditList { .. }
+        | Call::AuditExport { .. }
         | Call::ConfigShow
         | Call::InviteList { .. }
         | Call::ContactList { .. }

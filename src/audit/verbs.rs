@@ -77,7 +77,6 @@ pub const VERBS: &[(&str, &str)] = &[
     ("key.rotate-now", "Replaced the signing key"),
     ("key.stolen", "Dropped all keys as stolen"),
     ("key.cancel", "Cancelled a new signing key"),
-    ("audit.export", "Exported the audit log"),
     ("audit.skipped", "Did more in this hour than is written down"),
 ];
 
