@@ -1,10 +1,13 @@
 //! The pages, driven as a browser without scripts would: forms, links, one cookie.
 
 mod admins;
+mod audit;
 pub mod browser;
 mod files;
 mod meeting;
 mod pages;
+mod people;
+mod settings;
 mod shares;
 mod signing_in;
 
@@ -32,6 +35,7 @@ fn example(route: &str) -> String {
         .replace("{address}", "x%40y.example")
         .replace("{host}", "x.example")
         .replace("{verb}", "accept")
+        .replace("{name}", "ada")
         .replace("{file}", "icon.svg")
 }
 
