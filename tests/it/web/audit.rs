@@ -40,7 +40,7 @@ fn handlers() -> Vec<String> {
 fn every_form_that_changes_something_is_noted() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
     let handlers = handlers();
-    assert_eq!(handlers.len(), routes("post").len());
+    assert!(handlers.len() >= routes("post").len());
     let mut missing = Vec::new();
     for handler in &handlers {
         let (module, function) = handler.rsplit_once("::").unwrap();

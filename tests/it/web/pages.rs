@@ -18,7 +18,7 @@ async fn t70_no_form_is_taken_that_is_not_from_our_own_page() {
     let server = TestServer::start().await;
     server.admin("ada").await;
     let mut browser = Browser::signed_in(&server, "ada").await;
-    let open = ["/login", "/setup", "/wayf", "/welcome"];
+    let open = ["/login", "/setup", "/wayf", "/language", "/welcome"];
     let posts = routes("post");
     assert!(posts.len() > 15, "{posts:?}");
     let own = server.url("");
@@ -217,7 +217,7 @@ fn check_page(path: &str, seen: &Seen) {
         assert!(policy.contains(part), "{path}: {policy}");
     }
     assert!(
-        !policy.contains("script-src") && !policy.contains("unsafe"),
+        policy.contains("script-src 'self';") && !policy.contains("unsafe"),
         "{path}: {policy}"
     );
     for (name, value) in [
@@ -230,8 +230,9 @@ fn check_page(path: &str, seen: &Seen) {
     }
     let html = &seen.body;
     let count = |text: &str| html.matches(text).count();
+    assert_eq!(count("<script"), 1, "{path}: one script, of our own");
+    assert!(html.contains("<script type=\"module\" src=\"/static/app."), "{path}");
     for wrong in [
-        "<script",
         " style=",
         "<style",
         " onclick",

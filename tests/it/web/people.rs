@@ -209,7 +209,7 @@ async fn whoever_is_deleted_leaves_nothing_open_and_the_name_is_never_given_out_
     };
     assert!(pair.b.call(read).await.is_err());
     let there = pair.b.received("bob").await;
-    assert_eq!(there[0]["state"], "unshared", "{there:?}");
+    assert_eq!(there[0]["state"], "gone", "{there:?}");
     assert_eq!(there[0]["provider_id"], *sent);
     assert_eq!(pair.b.sent("bob").await[0]["state"], "declined");
     pair.b.user("eve").await;

@@ -24,10 +24,9 @@ async fn the_settings_page_says_what_is_in_force_and_who_decides_it() {
     .unwrap();
     let read = Config::load(Some(&file)).unwrap();
     let server = TestServer::start_with(|config| {
-        *config = Config {
-            server: config.server.clone(),
-            ..read
-        };
+        let here = config.server.clone();
+        *config = read;
+        config.server = here;
     })
     .await;
     server.admin("root").await;
