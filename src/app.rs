@@ -239,6 +239,7 @@ async fn keep_house(site: Site) {
         let done = async {
             site.peers.forget_old_signatures().await?;
             site.audit.sweep().await?;
+            site.peers.forget_old_imports().await?;
             site.users.forget_old_sessions(site.clock.now()).await
         };
         if let Err(error) = done.await {

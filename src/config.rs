@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Deserialize;
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::error::Reason;
@@ -103,7 +104,7 @@ pub struct Federation {
 }
 
 /// Which servers may federate with this one, before any rule for a server of its own is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// A server is admitted when one of our users trades an invite with it.
@@ -111,6 +112,23 @@ pub enum Mode {
     Invite,
     Allowlist,
     Open,
+}
+
+impl Mode {
+    pub const ALL: [Self; 3] = [Self::Invite, Self::Allowlist, Self::Open];
+
+    /// The word for it, as settings, forms and commands write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invite => "invite",
+            Self::Allowlist => "allowlist",
+            Self::Open => "open",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+    }
 }
 
 /// Addresses that are not public and may be called all the same.

@@ -45,6 +45,12 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::PeerRemove { host } => Some(Event::new("server.forget").of(host).with(host)),
         Call::PeerSet { host, .. } => Some(Event::new("server.set").of(host).with(host)),
         Call::PeerRefresh { host } => Some(Event::new("server.refresh").of(host).with(host)),
+        Call::PeerTrustKey { host } => Some(Event::new("server.trust-keys").of(host).with(host)),
+        Call::PeerRetry { host } => Some(Event::new("delivery.retry").of(host).with(host)),
+        Call::PeerImport { dry_run: true, .. } => None,
+        Call::PeerImport { .. } => made("server.import"),
+        Call::PeerUndo { batch } => did("server.undo", batch),
+        Call::PeerMode { mode: Some(mode), .. } => did("policy.mode", mode),
         Call::PeerProbe { host } => Some(Event::new("server.probe").of(host).with(host)),
         Call::PeerHandshake { host } => Some(Event::new("server.introduce").of(host).with(host)),
         Call::DirectoryRefresh { url } => Some(Event::new("directory.refresh").of(whose(url))),
@@ -68,6 +74,9 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::PeerShow { .. }
         | Call::PeerExplain { .. }
         | Call::PeerRecipe { .. }
+        | Call::PeerExport { .. }
+        | Call::PeerBatches
+        | Call::PeerMode { mode: None, .. }
         | Call::DirectoryList
         | Call::QueueList
         | Call::KeyList => None,

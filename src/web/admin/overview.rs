@@ -122,7 +122,7 @@ pub async fn show(site: Data<Site>, Admin(session): Admin) -> Answer {
     page::show(&Overview {
         page: Page::of(&site, &session, "overview", "Overview"),
         tasks: tasks(&site, &queue, free).await?,
-        mode: site.config.federation.mode,
+        mode: site.peers.mode().await?,
         admitted: counted(admitted.items.len(), admitted.next.is_some()),
         rules: counted(rules.items.len(), rules.next.is_some()),
         database: site.store.size_on_disk()?,

@@ -29,10 +29,14 @@ const SECTIONS: &[(&str, &str)] = &[
     ("log", "Log"),
 ];
 
+/// The one setting that can be changed on a page.
+const MODE: &str = "federation.mode";
+
 #[derive(Template)]
 #[template(path = "admin_settings.html")]
 struct Settings {
     page: Page,
+    mode_chosen: bool,
     sections: Vec<Section>,
 }
 
@@ -45,10 +49,16 @@ struct Section {
 impl Settings {
     fn badge(&self, setting: &InForce) -> Badge {
         match setting.origin {
+            _ if self.is_chosen(setting) => Badge::ok("A page"),
             Origin::Default => Badge::quiet("Default"),
             Origin::File { .. } => Badge::info("File"),
             Origin::Environment(_) => Badge::warn("Environment"),
         }
+    }
+
+    /// Whether an admin chose the value on a page.
+    fn is_chosen(&self, setting: &InForce) -> bool {
+        setting.key == MODE && self.mode_chosen
     }
 
     /// The last part of a key: its section stands above.
@@ -58,13 +68,17 @@ impl Settings {
 
     /// The page on which a value can be changed, of the few that can.
     fn changed_at(&self, setting: &InForce) -> Option<&'static str> {
-        (setting.key == "federation.mode" && !setting.origin.is_set()).then_some("/admin/servers")
+        (setting.key == MODE && !setting.origin.is_set()).then_some("/admin/policy")
     }
 }
 
 pub async fn show(site: Data<Site>, Admin(session): Admin) -> Answer {
     let mut sections: Vec<Section> = Vec::new();
-    for setting in settings::in_force(&site.config) {
+    let mode = site.peers.mode().await?;
+    for mut setting in settings::in_force(&site.config) {
+        if setting.key == MODE {
+            setting.value = mode.as_str().to_owned();
+        }
         let name = setting.key.split('.').next().unwrap_or_default();
         match sections.last_mut().filter(|section| section.name == name) {
             Some(section) => section.settings.push(setting),
@@ -77,6 +91,7 @@ pub async fn show(site: Data<Site>, Admin(session): Admin) -> Answer {
     }
     page::show(&Settings {
         page: Page::of(&site, &session, "settings", "Settings"),
+        mode_chosen: site.peers.chosen_mode().await?.is_some(),
         sections,
     })
 }
