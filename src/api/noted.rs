@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::api::Call;
 use crate::audit::Event;
 use crate::keys::Rotation;
+use crate::ocm::address::Provider;
 
 /// What it does, or nothing for one that only looks. No arm for "all others": whoever adds a call decides here.
 pub fn event(call: &Call) -> Option<Event> {
@@ -92,8 +93,8 @@ pub fn rotation(how: Rotation) -> &'static str {
     }
 }
 
-/// With what only the answer tells: the id of what was made, and the server that it concerns.
-pub fn completed(event: Event, answer: &Value) -> Event {
+/// With what only the answer tells: the id of what was made, and the server that it concerns, which `own` is not.
+pub fn completed(event: Event, answer: &Value, own: &Provider) -> Event {
     let text = |name: &str| answer[name].as_str();
     let id = text("id")
         .or_else(|| text("kid"))
@@ -102,7 +103,7 @@ pub fn completed(event: Event, answer: &Value) -> Event {
         .into_iter()
         .find_map(text)
         .or_else(|| answer["contact"]["address"].as_str());
-    // Addresses of our own people have our own host, which is no other server.
     let host = address.and_then(|address| address.rsplit('@').next());
+    let host = host.filter(|host| *host != own.to_string());
     event.or_of(id).or_with(host)
 }

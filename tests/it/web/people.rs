@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ocmesh::api::Call;
+use ocmesh::audit::Filter;
 use ocmesh::secret::Secret;
 
 use super::browser::Browser;
@@ -255,6 +256,13 @@ async fn what_the_pages_do_with_people_commands_do() {
     let shown = server.call(Call::UserShow { name: name() }).await.unwrap();
     assert_eq!((&shown["contacts"], &shown["has_password"]), (&0.into(), &false.into()));
     server.call(Call::UserDelete { name: name() }).await.unwrap();
+    let all = Call::AuditList {
+        filter: Filter::default(),
+        limit: Some(1),
+    };
+    let noted = server.call(all).await.unwrap()[0].clone();
+    assert_eq!((&noted["did"], &noted["to"]), (&"user.delete".into(), &"cy".into()));
+    assert!(noted["server"].is_null(), "this server is no other server");
     assert!(server.call(Call::UserShow { name: name() }).await.is_err());
     let last = Call::UserDelete {
         name: "root".to_owned(),
