@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
@@ -121,8 +122,8 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         .workers(1)
         .shutdown_timeout(GRACE_SECONDS)
         .disable_signals()
-        .bind_uds(&socket)
-        .map_err(|cause| wrong_socket(&socket, &cause.to_string()))?
+        // Not `bind_uds`: that one never tells who connects.
+        .listen_uds(UnixListener::bind(&socket).map_err(|cause| wrong_socket(&socket, &cause.to_string()))?)?
         .run();
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
 

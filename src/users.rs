@@ -433,6 +433,10 @@ fn check_name(name: &str) -> Result<()> {
             "A user name has 1 to 64 of a-z, 0-9, dot, dash and underscore, and begins with a letter or digit.",
         ));
     }
+    // The page for adding somebody stands where theirs would.
+    if name == "new" {
+        return Err(Error::invalid("name", "This name is taken by a page of this server."));
+    }
     Ok(())
 }
 

@@ -391,7 +391,7 @@ pub async fn carry_out(site: &Site, by: &By, call: Call, content: ByteStream) ->
     let answer = answer_to(site, call, content).await?;
     if let Some(event) = event {
         let event = match &answer {
-            Answer::Json(value) => noted::completed(event, value),
+            Answer::Json(value) => noted::completed(event, value, site.config.server.public_url.provider()),
             Answer::Content(_) => event,
         };
         site.audit.note(by, event).await?;

@@ -6,6 +6,7 @@ use crate::api::Call;
 use crate::audit::Event;
 use crate::contacts::Change;
 use crate::keys::Rotation;
+use crate::ocm::address::Provider;
 
 /// What it does, or nothing for one that only looks. No arm for "all others": whoever adds a call decides here.
 pub fn event(call: &Call) -> Option<Event> {
@@ -29,7 +30,6 @@ pub fn event(call: &Call) -> Option<Event> {
             &whose(user),
         ),
         Call::UserSignOut { user } => did("session.end", &whose(user)),
-        Call::AuditExport { .. } => made("audit.export"),
         Call::InviteCreate { .. } => made("invite.create"),
         Call::InviteMail { id, .. } => did("invite.mail", id),
         Call::InviteExtend { id, .. } => did("invite.extend", id),
@@ -46,6 +46,10 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::ContactExport { .. } => made("contact.export"),
         Call::ContactRemove { address, .. } => did("contact.remove", address),
         Call::FilePut { user, path } => Some(Event::new("file.store").of(whose(user)).file(path)),
+        Call::FileMkdir { user, path } => Some(Event::new("file.folder").of(whose(user)).file(path)),
+        Call::FileMove { user, from, .. } => Some(Event::new("file.move").of(whose(user)).file(from)),
+        Call::FileRemove { user, path } => Some(Event::new("file.delete").of(whose(user)).file(path)),
+        Call::FileZip { user, path } => Some(Event::new("file.read").of(whose(user)).file(path)),
         Call::FileGet { user, path } => Some(Event::new("file.read").of(whose(user)).file(path)),
         Call::ShareCreate { path, .. } => Some(Event::new("share.create").file(path)),
         Call::ShareAccept { id, .. } => did("share.accept", id),
@@ -83,6 +87,7 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::UserList
         | Call::UserShow { .. }
         | Call::AuditList { .. }
+        | Call::AuditExport { .. }
         | Call::ConfigShow
         | Call::InviteList { .. }
         | Call::InviteShow { .. }
@@ -91,6 +96,7 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::ContactShow { .. }
         | Call::FileList { .. }
         | Call::ShareList { .. }
+        | Call::ShareCheck { .. }
         | Call::ShareLs { .. }
         | Call::RequestList { .. }
         | Call::PeerList
@@ -117,8 +123,8 @@ pub fn rotation(how: Rotation) -> &'static str {
     }
 }
 
-/// With what only the answer tells: the id of what was made, and the server that it concerns.
-pub fn completed(event: Event, answer: &Value) -> Event {
+/// With what only the answer tells: the id of what was made, and the server that it concerns, which `own` is not.
+pub fn completed(event: Event, answer: &Value, own: &Provider) -> Event {
     let text = |name: &str| answer[name].as_str();
     let id = text("id")
         .or_else(|| text("kid"))
@@ -128,7 +134,7 @@ pub fn completed(event: Event, answer: &Value) -> Event {
         .into_iter()
         .find_map(text)
         .or_else(|| answer["contact"]["address"].as_str());
-    // Addresses of our own people have our own host, which is no other server.
     let host = address.and_then(|address| address.rsplit('@').next());
+    let host = host.filter(|host| *host != own.to_string());
     event.or_of(id).or_with(host)
 }

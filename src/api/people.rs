@@ -79,7 +79,7 @@ pub async fn disable_user(site: &Site, name: &str, disabled: bool) -> Result<Val
 }
 
 /// What a command changes of an account; what is none stays as it is.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct UserChange {
     pub display_name: Option<String>,
     pub mail: Option<String>,
@@ -128,44 +128,6 @@ pub async fn delete_user(site: &Site, name: &str) -> Result<Value> {
 pub async fn users(site: &Site) -> Result<Value> {
     let users = every(async |page| site.users.list(page).await).await?;
     Ok(rows(users, |user| user_row(site, user)))
-}
-
-pub async fn user(site: &Site, user: Option<String>) -> Result<Value> {
-    Ok(user_row(site, the_user(site, user).await?))
-}
-
-pub async fn set_user(
-    site: &Site,
-    user: Option<String>,
-    display_name: Option<String>,
-    mail: Option<String>,
-    language: Option<String>,
-    accept_from_contacts: Option<bool>,
-) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let language = match language.as_deref() {
-        None => None,
-        Some("auto") => Some(None),
-        Some(code) => {
-            let lang = Lang::ALL.into_iter().find(|lang| lang.code() == code);
-            Some(Some(lang.ok_or_else(|| {
-                Error::invalid("language", "A language is one of: auto, en, de, fr.")
-            })?))
-        }
-    };
-    let profile = Profile {
-        display_name,
-        mail,
-        language,
-        accept_from_contacts,
-    };
-    Ok(user_row(site, site.users.change(&user.name, profile).await?))
-}
-
-pub async fn sign_out(site: &Site, user: Option<String>) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    site.users.sign_out_everywhere(&user.name).await?;
-    Ok(user_row(site, user))
 }
 
 fn user_row(site: &Site, user: User) -> Value {

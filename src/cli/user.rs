@@ -151,7 +151,7 @@ impl Verb {
 }
 
 /// What to hand to somebody who is to set a password.
-fn linked(user: &serde_json::Value) -> String {
+fn linked(user: &Value) -> String {
     format!(
         "Give this link to {}; it works once, until {}:\n{}",
         table::field(user, "address"),
@@ -160,7 +160,7 @@ fn linked(user: &serde_json::Value) -> String {
     )
 }
 
-fn about(user: &serde_json::Value) -> String {
+fn about(user: &Value) -> String {
     let columns = [
         "address",
         "display_name",

@@ -19,7 +19,7 @@ fn nearest(complaint: &str) -> Option<&str> {
     let said = words.next()?;
     words
         .map(|word| (distance(said, word), word))
-        .filter(|(wrong, word)| *wrong <= TYPOS && *wrong * 2 < word.len().max(2))
+        .filter(|(wrong, word)| *wrong <= TYPOS && *wrong * 2 <= word.len())
         .min()
         .map(|(_, word)| word)
 }

@@ -49,6 +49,16 @@ impl Homes {
         &self.arrivals
     }
 
+    /// The bytes that are still free on the disk of people's files.
+    ///
+    /// # Errors
+    ///
+    /// As the file system has it.
+    pub fn free_space(&self) -> Result<u64> {
+        let disk = rustix::fs::statvfs(&self.top).map_err(std::io::Error::from)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Removes what uploads left that a crash cut off (T-67).
     pub async fn sweep(&self) -> Result<usize> {
         Tree::open(&self.top).await?.sweep().await

@@ -9,11 +9,15 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::address::Provider;
 use crate::peers::Peers;
+use crate::peers::batch;
+use crate::peers::batch::Change;
+use crate::peers::batch::Occasion;
 use crate::peers::trust;
 use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
 use crate::peers::trust::TrustRule;
 use crate::peers::trust::Verdict;
+use crate::random;
 use crate::store::Index;
 use crate::store::Key;
 use crate::store::MAX_PAGE;
@@ -51,7 +55,6 @@ impl Peers {
     ///
     /// [`Reason::Conflict`] for one that is allowed; [`Reason::Busy`] for one wish too many.
     pub async fn wish(&self, user: &str, host: &Provider, now: Timestamp) -> Result<Wish> {
-        let mode = self.settings.mode;
         let wish = Wish {
             host: host.clone(),
             user: user.to_owned(),
@@ -62,7 +65,8 @@ impl Peers {
                 if let Some(known) = txn.get::<Wish>(wish.key()).await? {
                     return Ok(known);
                 }
-                if trust::decide(txn, mode, &self.directories, host, Purpose::Invite, now)
+                let mode = self.mode_of(txn).await?;
+                if trust::decide(txn, self.given(mode, &[]), host, Purpose::Invite)
                     .await?
                     .allowed
                 {
@@ -121,7 +125,6 @@ impl Peers {
     ///
     /// [`Reason::Conflict`] where another rule denies it all the same: then nothing changes.
     pub async fn allow(&self, host: &Provider, by: &str, now: Timestamp) -> Result<()> {
-        let mode = self.settings.mode;
         let rule = TrustRule {
             pattern: Pattern::parse(&host.to_string())?,
             verdict: Verdict::Allow,
@@ -130,11 +133,14 @@ impl Peers {
             expires: None,
             by: by.to_owned(),
             since: now,
+            batch: None,
         };
+        let batch = self.new_batch(random::number(), Occasion::ByHand, rule.pattern.as_str(), by);
         self.store
             .run(async |txn| {
-                txn.put(&rule).await?;
-                let decision = trust::decide(txn, mode, &self.directories, host, Purpose::Invite, now).await?;
+                batch::change(txn, batch.clone(), vec![Change::Put(rule.clone())]).await?;
+                let mode = self.mode_of(txn).await?;
+                let decision = trust::decide(txn, self.given(mode, &[]), host, Purpose::Invite).await?;
                 if !decision.allowed {
                     return Err(Error::new(
                         Reason::Conflict,

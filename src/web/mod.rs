@@ -21,6 +21,7 @@ mod sent;
 mod session;
 mod upload;
 mod wayf;
+mod welcome;
 mod words;
 
 use actix_web::HttpRequest;
@@ -47,6 +48,8 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/static/{file}", get().to(assets::file))
         .route("/setup", get().to(auth::setup))
         .route("/setup", post().to(auth::set_up))
+        .route("/welcome", get().to(welcome::show))
+        .route("/welcome", post().to(welcome::set))
         .route("/login", get().to(auth::login))
         .route("/login", post().to(auth::sign_in))
         .route("/logout", post().to(auth::sign_out))
@@ -122,6 +125,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/account/password", post().to(account::change_password))
         .route("/account/sessions/end", post().to(account::end_sessions))
         // For admins
+        .route("/admin", get().to(admin::overview::show))
         .route("/admin/servers", get().to(admin::servers::list))
         .route("/admin/servers", post().to(admin::rule::set))
         .route("/admin/servers/new", get().to(admin::rule::new))
@@ -159,6 +163,14 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/invites", get().to(admin::invites::list))
         .route(r"/admin/invites/{id:\d+}/revoke", get().to(admin::invites::ask_revoke))
         .route(r"/admin/invites/{id:\d+}/revoke", post().to(admin::invites::revoke))
+        .route("/admin/users/new", get().to(admin::users::new))
+        .route("/admin/users/{name}", get().to(admin::users::show))
+        .route("/admin/users/{name}/link", post().to(admin::users::link))
+        .route("/admin/users/{name}/role", post().to(admin::users::set_role))
+        .route("/admin/users/{name}/disable", post().to(admin::users::disable))
+        .route("/admin/users/{name}/enable", post().to(admin::users::enable))
+        .route("/admin/users/{name}/delete", get().to(admin::users::ask_delete))
+        .route("/admin/users/{name}/delete", post().to(admin::users::delete))
         .route("/admin/queue", get().to(admin::queue::list))
         .route(r"/admin/queue/{id:\d+}/retry", post().to(admin::queue::retry))
         .route(r"/admin/queue/{id:\d+}/drop", post().to(admin::queue::drop))
@@ -166,6 +178,9 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/keys/rotate", post().to(admin::keys::rotate))
         .route("/admin/keys/stolen", get().to(admin::keys::ask_stolen))
         .route("/admin/keys/cancel", post().to(admin::keys::cancel))
+        .route("/admin/audit", get().to(admin::audit::list))
+        .route("/admin/settings", get().to(admin::settings::show))
+        .route("/admin/about", get().to(admin::about::show))
         .default_service(web::to(not_found))
         .wrap(from_fn(page::finish));
     service.service(pages);

@@ -193,6 +193,52 @@ fn settings_that_contradict_each_other_are_named() {
 }
 
 #[test]
+fn a_file_is_checked_without_a_start_and_a_slip_is_recognised() {
+    let check = |config: &str| {
+        let dir = directory(config);
+        let output = ocmesh(dir.path(), &["config", "check"]).output().unwrap();
+        let left = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 1, "{config}: something was made by looking");
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = check("[federation]\nmode = \"invites\"\n");
+    assert_eq!(code, Some(78));
+    assert!(
+        said.starts_with("ocmesh: ocm.toml:2: ") && said.contains("Did you mean invite?"),
+        "{said}"
+    );
+    let (code, said) = check("[tls]\nmdoe = \"off\"\n");
+    assert_eq!(code, Some(78));
+    assert!(
+        said.contains("ocm.toml:2:") && said.contains("Did you mean mode?"),
+        "{said}"
+    );
+    assert_eq!(check("[federation]\nmode = \"open\"\n").0, Some(0));
+    let named = directory("");
+    fs::write(named.path().join("other.toml"), "[log]\nlevel = 7\n").unwrap();
+    let output = ocmesh(named.path(), &["config", "check", "other.toml"])
+        .output()
+        .unwrap();
+    let (code, said) = outcome(&output);
+    assert!(code == Some(78) && said.contains("other.toml:2:"), "{said}");
+}
+
+#[test]
+fn what_is_in_force_is_shown_with_who_decides_it() {
+    let dir = directory("[federation]\nmode = \"open\"\n[server]\ndata_dir = \"data\"\n");
+    fs::create_dir(dir.path().join("data")).unwrap();
+    let output = ocmesh(dir.path(), &["config", "show", "--origin"])
+        .env("OCM_INVITES_MAX_USES", "7")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let line = |key: &str| said.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert!(line("federation.mode").ends_with("ocm.toml:2"), "{said}");
+    assert!(line("invites.max_uses").ends_with("OCM_INVITES_MAX_USES"), "{said}");
+    assert!(line("log.level").ends_with("default"), "{said}");
+}
+
+#[test]
 fn a_file_that_was_named_must_be_there_and_one_that_was_not_need_not() {
     let dir = tempfile::tempdir().unwrap();
     let (code, said) = outcome(

@@ -3,6 +3,7 @@
 mod accepting;
 mod account;
 mod admins;
+mod audit;
 pub mod browser;
 mod contacts;
 mod contrast;
@@ -12,12 +13,14 @@ pub mod html;
 mod invitations;
 mod meeting;
 mod pages;
+mod people;
 mod sentences;
+mod settings;
 mod shares;
 mod signing_in;
 mod stalled;
-mod wayf;
 mod trust;
+mod wayf;
 
 pub use browser::Browser;
 use browser::Seen;
@@ -45,6 +48,7 @@ fn example(route: &str) -> String {
         .replace("{host}", "x.example")
         .replace("{verb}", "accept")
         .replace("{upload}", "x")
+        .replace("{name}", "ada")
         .replace("{file}", "icon.svg")
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::api;
 use crate::audit::Event;
+use crate::clock::Timestamp;
 use crate::http::JWKS;
 use crate::keys::PublishedKey;
 use crate::keys::Rotation;
@@ -37,7 +38,35 @@ struct Keys {
     every: Option<String>,
 }
 
+/// Something that has happened to a key, or will.
+struct Turn {
+    at: Timestamp,
+    sentence: &'static str,
+    kid: String,
+}
+
 impl Keys {
+    /// What has happened and what happens next by itself, in order.
+    fn turns(&self) -> Vec<Turn> {
+        let turn = |at, sentence, key: &PublishedKey| Turn {
+            at,
+            sentence,
+            kid: key.jwk.kid().to_owned(),
+        };
+        let mut turns = Vec::new();
+        for key in &self.keys {
+            let (began, ends) = match key.state {
+                State::Active => ("{key} began to sign", "{key} stops signing"),
+                State::Pending => ("{key} was published", "{key} begins to sign"),
+                State::Retiring => ("{key} stopped signing", "{key} is published no more"),
+            };
+            turns.push(turn(key.since, began, key));
+            turns.extend(key.until.map(|end| turn(end, ends, key)));
+        }
+        turns.sort_by_key(|turn| turn.at);
+        turns
+    }
+
     fn badge(&self, key: &PublishedKey) -> Badge {
         match key.state {
             State::Active => Badge::ok("Signs"),

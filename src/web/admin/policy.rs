@@ -243,12 +243,13 @@ pub async fn choose(site: Data<Site>, _: Admin, form: Form<Chosen>) -> Answer {
             if !cut.is_empty() && fields.confirmed.is_empty() && !site.peers.mode_from().is_set() {
                 return page::show(&consequences(&site, &session, mode, cut));
             }
-            site.peers.choose_mode(mode, &session.user.name).await
+            let chosen = site.peers.choose_mode(mode, &session.user.name).await;
+            chosen.map(|()| mode)
         }
     };
     match outcome {
-        Ok(()) => {
-            let event = Event::new("policy.mode").of(&fields.mode);
+        Ok(mode) => {
+            let event = Event::new("policy.mode").of(mode.as_str());
             site.audit.note(&by, event).await?;
             Ok(page::go("/admin/policy"))
         }

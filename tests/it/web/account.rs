@@ -1,6 +1,7 @@
 //! One's own account: what it says, its language, its sessions (T-72).
 
 use ocmesh::api::Call;
+use ocmesh::api::people::UserChange;
 use serde_json::json;
 
 use super::browser::Browser;
@@ -33,10 +34,11 @@ async fn an_account_says_what_its_owner_wants_it_to_say() {
     assert_eq!(shown["accept_from_contacts"], true);
     let call = Call::UserSet {
         user: Some("ada".to_owned()),
-        display_name: None,
-        mail: Some(String::new()),
-        language: Some("auto".to_owned()),
-        accept_from_contacts: None,
+        change: UserChange {
+            mail: Some(String::new()),
+            language: Some("auto".to_owned()),
+            ..UserChange::default()
+        },
     };
     let set = server.call(call).await.unwrap();
     assert_eq!((&set["mail"], &set["language"]), (&json!(""), &json!(null)));
@@ -58,10 +60,10 @@ async fn the_language_of_an_account_holds_in_every_browser() {
     assert!(cookies(&mut Browser::new(&server)).await.contains("ocmesh-language=fr"));
     let call = Call::UserSet {
         user: None,
-        display_name: None,
-        mail: None,
-        language: Some("auto".to_owned()),
-        accept_from_contacts: None,
+        change: UserChange {
+            language: Some("auto".to_owned()),
+            ..UserChange::default()
+        },
     };
     server.call(call).await.unwrap();
     assert!(!cookies(&mut Browser::new(&server)).await.contains("ocmesh-language"));

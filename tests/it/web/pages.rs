@@ -21,7 +21,7 @@ async fn t70_no_form_is_taken_that_is_not_from_our_own_page() {
     let server = TestServer::start().await;
     server.admin("ada").await;
     let mut browser = Browser::signed_in(&server, "ada").await;
-    let open = ["/login", "/setup", "/wayf", "/language"];
+    let open = ["/login", "/setup", "/wayf", "/language", "/welcome"];
     let posts = routes("post");
     assert!(posts.len() > 15, "{posts:?}");
     let own = server.url("");
@@ -120,6 +120,10 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         .await
         .unwrap();
     let (done, review) = super::trust::furnish(&pair.a).await;
+    let link = Call::UserLink { name: "ada".to_owned() };
+    let welcome = pair.a.call(link).await.unwrap();
+    let welcome = welcome["link"].as_str().unwrap();
+    let welcome = welcome[welcome.find("/welcome").unwrap()..].to_owned();
     let contact = format!("/contacts/bob%40{}", pair.b.provider().to_string().replace(':', "%3A"));
     let accept = format!("/invites/accept?token=x&providerDomain={}", pair.b.provider());
     vec![
@@ -200,7 +204,16 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/admin/connect", "/admin/connect".to_owned()),
         ("/admin/connect", "/admin/connect?to=opencloud".to_owned()),
         ("/admin/directories", "/admin/directories".to_owned()),
+        ("/admin", "/admin".to_owned()),
         ("/admin/users", "/admin/users".to_owned()),
+        ("/admin/users/new", "/admin/users/new".to_owned()),
+        ("/admin/users/{name}", "/admin/users/ada".to_owned()),
+        ("/admin/users/{name}/delete", "/admin/users/ada/delete".to_owned()),
+        ("/admin/audit", "/admin/audit".to_owned()),
+        ("/admin/audit", "/admin/audit?kind=session&who=nobody".to_owned()),
+        ("/admin/settings", "/admin/settings".to_owned()),
+        ("/admin/about", "/admin/about".to_owned()),
+        ("/welcome", welcome),
         ("/admin/queue", "/admin/queue".to_owned()),
         ("/admin/keys", "/admin/keys".to_owned()),
         ("/admin/keys/stolen", "/admin/keys/stolen".to_owned()),
