@@ -117,6 +117,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
     let data = Data::new(site.clone());
     make_room(&socket)?;
     let admin = HttpServer::new(move || App::new().app_data(data.clone()).configure(api::socket::configure))
+        .on_connect(api::socket::know_caller)
         .workers(1)
         .shutdown_timeout(GRACE_SECONDS)
         .disable_signals()
@@ -235,8 +236,10 @@ async fn keep_house(site: Site) {
             );
         }
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+        site.homes.arrivals().forget_abandoned(site.clock.now());
         let done = async {
             site.peers.forget_old_signatures().await?;
+            site.audit.sweep().await?;
             site.users.forget_old_sessions(site.clock.now()).await
         };
         if let Err(error) = done.await {

@@ -1,6 +1,10 @@
 //! What the operator chose: one struct per `[table]`, checked on load, unknown keys refused by name, file and line.
 
+mod mail;
+mod meant;
+mod origin;
 mod pages;
+pub mod settings;
 mod value;
 
 use std::net::IpAddr;
@@ -16,6 +20,12 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::directory::PinnedKey;
 
+pub use self::mail::Mail;
+pub use self::mail::Security;
+pub use self::mail::Sender;
+pub use self::mail::SmtpUrl;
+pub use self::origin::Origin;
+use self::origin::Origins;
 pub use self::pages::Link;
 pub use self::pages::Ui;
 pub use self::value::DocumentUrl;
@@ -45,8 +55,11 @@ pub struct Config {
     pub files: Files,
     pub accounts: Accounts,
     pub limits: Limits,
+    pub mail: Mail,
     pub ui: Ui,
     pub log: Log,
+    #[serde(skip)]
+    origins: Origins,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -156,6 +169,17 @@ pub struct Invites {
     pub max_expires: Span,
     pub max_uses: u32,
     pub wayf_show_inviter: bool,
+    pub who: Who,
+}
+
+/// Whose invites other people may accept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    #[default]
+    Everyone,
+    /// Those of admins only.
+    Admins,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -200,6 +224,8 @@ pub struct Limits {
 pub struct Log {
     pub level: String,
     pub format: LogFormat,
+    pub audit_keep: Span,
+    pub audit_file_names: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -248,6 +274,7 @@ impl Default for Invites {
             max_expires: Span::seconds(90 * 86_400),
             max_uses: 100,
             wayf_show_inviter: true,
+            who: Who::default(),
         }
     }
 }
@@ -304,6 +331,8 @@ impl Default for Log {
         Self {
             level: "info".to_owned(),
             format: LogFormat::default(),
+            audit_keep: Span::seconds(400 * 86_400),
+            audit_file_names: false,
         }
     }
 }
@@ -331,6 +360,12 @@ impl Config {
         if !overrides.is_empty() {
             config = overlay(&text, &overrides)?;
         }
+        if let Some(file) = &found {
+            config.origins = Origins::of_file(&text, file);
+        }
+        for (name, path, _) in overrides {
+            config.origins.set(path.join("."), Origin::Environment(name));
+        }
         config.check().map_err(|error| {
             let line = line_of(&text, error.field().unwrap_or_default());
             refuse(format!("{origin}{line}: {error}"))
@@ -344,7 +379,7 @@ impl Config {
             let line = error
                 .span()
                 .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            refuse(format!("{origin}:{line}: {}", error.message()))
+            refuse(format!("{origin}:{line}: {}", meant::with_hint(error.message())))
         })
     }
 
@@ -365,6 +400,7 @@ impl Config {
         for at in 0..self.federation.directory.len() {
             self.check_directory(at)?;
         }
+        self.check_mail()?;
         if self.shares.delivery_retry.is_empty() {
             return Err(Error::invalid("shares.delivery_retry", "At least one wait is needed."));
         }
@@ -398,6 +434,32 @@ impl Config {
             return Err(Error::invalid("server.listen", "At least one address is needed."));
         }
         Ok(())
+    }
+
+    fn check_mail(&self) -> Result<()> {
+        let Mail {
+            smtp_url,
+            password_file,
+            from,
+        } = &self.mail;
+        let Some(server) = smtp_url else { return Ok(()) };
+        if from.is_none() {
+            return Err(Error::invalid(
+                "mail.from",
+                "Say whom mails are from: Example Lab Cloud <ocm@example.org>.",
+            ));
+        }
+        match (&server.user, password_file) {
+            (Some(_), None) => Err(Error::invalid(
+                "mail.password_file",
+                "The mail server wants a password for the user in mail.smtp_url: name the file that it stands in.",
+            )),
+            (None, Some(_)) => Err(Error::invalid(
+                "mail.smtp_url",
+                "There is a password and no user: smtps://user@mail.example.org:465.",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The entry `at` of `federation.directory`, together with what stands around it.
@@ -444,15 +506,21 @@ impl Config {
         self.server.data_dir = base.join(&self.server.data_dir);
         self.server.admin_socket = self.server.data_dir.join(&self.server.admin_socket);
         let keys = self.federation.directory.iter_mut().map(|entry| &mut entry.key_file);
-        let tls = [
+        let named = [
             &mut self.tls.cert_file,
             &mut self.tls.key_file,
             &mut self.tls.extra_ca_file,
+            &mut self.mail.password_file,
         ];
-        for path in tls.into_iter().chain(keys).flatten() {
+        for path in named.into_iter().chain(keys).flatten() {
             *path = base.join(&*path);
         }
         self
+    }
+
+    /// Where the value of `section.key` comes from; of several tables of one name, `section[2].key`.
+    pub fn origin(&self, setting: &str) -> Origin {
+        self.origins.of(setting)
     }
 
     /// The mode in force, with `auto` resolved.
@@ -556,6 +624,9 @@ mod tests {
         expected.tls.cert_file = Some("/etc/ocm/tls/fullchain.pem".into());
         expected.tls.key_file = Some("/etc/ocm/tls/privkey.pem".into());
         expected.tls.extra_ca_file = Some("/etc/ocm/tls/lab-ca.pem".into());
+        expected.mail.smtp_url = SmtpUrl::parse("smtps://ocm@mail.example.org:465").ok();
+        expected.mail.password_file = Some("smtp-password".into());
+        expected.mail.from = "Example Lab Cloud <ocm@example.org>".parse().ok().map(Sender);
         assert_eq!(example, expected);
         assert_eq!(Config::parse(EXAMPLE, "ocm.example.toml").unwrap(), Config::default());
         let keys: Vec<_> = include_str!("config.rs")
@@ -587,6 +658,15 @@ mod tests {
         check("[server]\nlisten = \"8080\"", &[":2:", "8080", "127.0.0.1:8080"]);
         check("[invites]\nexpires = \"a week\"", &[":2:", "a week", "7d"]);
         check("[limits]\nmax_body = \"many\"", &[":2:", "64KiB"]);
+        check("[invites]\nwho = \"nobody\"", &[":2:", "nobody", "everyone", "admins"]);
+        check(
+            "[mail]\nsmtp_url = \"smtp://mail.example.org?tls=none\"",
+            &[":2:", "TLS can't be switched off"],
+        );
+        check(
+            "[mail]\nfrom = \"nobody\"",
+            &[":2:", "Example Lab Cloud <ocm@example.org>"],
+        );
         check("[keys]\nrotate_every = \"never\"", &[":2:", "never", "off", "365d"]);
         check("[server]\npublic_url = \"https://a.example/cloud\"", &[":2:", "root"]);
         check("[[federation.private_network]]\ncidr = \"10.0.0.0/99\"", &[":2:"]);
@@ -620,6 +700,16 @@ mod tests {
         check("[shares]\ndelivery_retry = []", "shares.delivery_retry");
         check("[keys]\npublish_after_use = \"299s\"", "keys.publish_after_use");
         check("[keys]\nrotate_every = \"8d\"", "keys.rotate_every");
+        check("[mail]\nsmtp_url = \"smtp://127.0.0.1\"", "mail.from");
+        let from = "from = \"ocm@example.org\"";
+        check(
+            &format!("[mail]\nsmtp_url = \"smtps://ocm@mail.example.org\"\n{from}"),
+            "mail.password_file",
+        );
+        check(
+            &format!("[mail]\nsmtp_url = \"smtp://127.0.0.1\"\npassword_file = \"p\"\n{from}"),
+            "mail.smtp_url",
+        );
     }
 
     #[test]

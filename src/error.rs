@@ -119,6 +119,8 @@ reasons! {
     ShareGone "share-gone" Peer;
     /// Retried as often and as long as the schedule says, in vain.
     GaveUp "gave-up" Peer;
+    /// The operator's mail server did not take a mail.
+    MailFailed "mail-failed" Peer;
     // The token endpoint (RFC 6749, section 5.2)
     InvalidGrant "invalid-grant" Invalid;
     InvalidClient "invalid-client" Invalid;

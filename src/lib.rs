@@ -13,34 +13,37 @@
 //! 6. [`error`] — why something was refused, without a word of HTTP
 //! 7. [`config`] — what the operator chose
 //! 8. [`store`] — everything kept: records, transactions, and the engine below them
-//! 9. [`client`] — everything asked of other servers: limits, address guard
-//! 10. [`keys`] — the keys this server signs with
-//! 11. [`users`] — accounts, passwords, sessions
-//! 12. [`files`] — Resources here: safe paths, atomic replacement
-//! 13. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
-//! 14. [`contacts`] — the address book
-//! 15. [`directories`] — Directory Services that are followed, and the servers they list
-//! 16. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
-//! 17. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
-//! 18. [`handshake`] — becoming a trusted server of those that know such a thing
-//! 19. [`invites`] — `SentInvite`, `ReceivedInvite`
+//! 9. [`audit`] — who did what, when and from where
+//! 10. [`client`] — everything asked of other servers: limits, address guard
+//! 11. [`keys`] — the keys this server signs with
+//! 12. [`users`] — accounts, passwords, sessions
+//! 13. [`files`] — Resources here: safe paths, atomic replacement
+//! 14. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
+//! 15. [`contacts`] — the address book
+//! 16. [`directories`] — Directory Services that are followed, and the servers they list
+//! 17. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
+//! 18. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
+//! 19. [`handshake`] — becoming a trusted server of those that know such a thing
 //! 20. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 21. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
-//! 22. [`courier`] — the worker that takes what is due to its peer
-//! 23. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 24. [`site`] — the parts of one server, put together
-//! 25. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 26. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 27. [`web`] — the edge for people: pages
-//! 28. [`tls`] — certificates
-//! 29. [`app`] — listeners and workers, started and stopped
-//! 30. [`cli`] — the command line
+//! 21. [`mail`] — mail to people elsewhere, where the operator has a server for it
+//! 22. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
+//! 23. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 24. [`courier`] — the worker that takes what is due to its peer
+//! 25. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 26. [`site`] — the parts of one server, put together
+//! 27. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 28. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 29. [`web`] — the edge for people: pages
+//! 30. [`tls`] — certificates
+//! 31. [`app`] — listeners and workers, started and stopped
+//! 32. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
 
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -56,6 +59,7 @@ pub mod http;
 pub mod invites;
 pub mod keys;
 pub mod lang;
+pub mod mail;
 pub mod ocm;
 pub mod outbox;
 pub mod peers;

@@ -1,7 +1,10 @@
 //! This OCM Server: its parts, put together once and handed to every edge.
 
+mod leaving;
+
 use std::sync::Arc;
 
+use crate::audit::Audit;
 use crate::client;
 use crate::client::Client;
 use crate::clock::Clock;
@@ -16,6 +19,7 @@ use crate::files::Homes;
 use crate::handshake::Handshakes;
 use crate::invites::Invites;
 use crate::keys::Keys;
+use crate::mail::Mail;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
 use crate::remote::Remote;
@@ -48,6 +52,7 @@ pub struct Site {
     pub config: Arc<Config>,
     pub clock: Clock,
     pub store: Store,
+    pub audit: Audit,
     pub keys: Arc<Keys>,
     pub users: Users,
     pub homes: Homes,
@@ -77,6 +82,7 @@ impl Site {
             .map_err(Error::internal)??;
         let clock = world.clock;
         let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
+        let audit = Audit::open(&config, store.clone(), clock.clone()).await?;
         let client = Client::new(&config, world.lookup)?;
         let homes = Homes::open(&config.server.data_dir.join("files")).await?;
         let directories = Directories::new(&config, store.clone(), client.clone())?;
@@ -109,7 +115,12 @@ impl Site {
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
             handshakes: Handshakes::new(&config, store.clone(), client.clone(), peers.clone()),
-            invites: Invites::new(&config, store.clone(), client.clone(), peers.clone()),
+            invites: Invites::new(
+                &config,
+                (store.clone(), client.clone(), peers.clone()),
+                (shares.clone(), outbox.clone(), homes.clone()),
+                Mail::new(&config)?,
+            ),
             remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
             courier: Courier::new(
                 Arc::clone(&config),
@@ -123,6 +134,7 @@ impl Site {
             config,
             clock,
             store,
+            audit,
             keys,
             homes,
             directories,
@@ -145,6 +157,14 @@ impl Site {
             .server
             .public_url
             .at(&format!("/setup?code={}", code.expose())))
+    }
+
+    /// The page on which somebody sets their password with this code.
+    pub fn sign_in_link(&self, code: &Secret) -> String {
+        self.config
+            .server
+            .public_url
+            .at(&format!("/welcome?code={}", code.expose()))
     }
 
     /// Whether everything needed to answer is there.

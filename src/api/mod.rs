@@ -4,13 +4,19 @@
 mod contacts;
 mod directories;
 mod files;
+mod invites;
 mod keys;
+mod noted;
 mod people;
 pub mod recipes;
+pub mod records;
 mod requests;
 mod servers;
 mod shares;
 pub mod socket;
+
+pub use noted::rotation;
+use records::Format;
 
 use std::time::Duration;
 
@@ -18,11 +24,16 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::audit::By;
+use crate::audit::Filter;
 use crate::client::ByteStream;
 use crate::contacts::Change;
 use crate::error::Error;
 use crate::error::Result;
+use crate::invites::NewInvite;
+use crate::invites::Standing;
 use crate::keys::Rotation;
+use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::shares::Parting;
 use crate::site::Site;
@@ -41,18 +52,63 @@ pub enum Call {
         name: String,
         display_name: String,
         mail: String,
+        /// Empty for a sign-in link in its place.
         password: Secret,
         admin: bool,
     },
     UserList,
+    UserShow {
+        name: String,
+    },
+    UserDisable {
+        name: String,
+    },
+    UserEnable {
+        name: String,
+    },
+    /// A new sign-in link.
+    UserLink {
+        name: String,
+    },
+    UserDelete {
+        name: String,
+    },
+    UserSet {
+        name: String,
+        admin: bool,
+    },
+    AuditList {
+        filter: Filter,
+        /// None for all.
+        limit: Option<usize>,
+    },
+    AuditExport {
+        filter: Filter,
+        format: Format,
+    },
+    ConfigShow,
     InviteCreate {
         user: Option<String>,
-        expires: Option<Duration>,
-        uses: Option<u32>,
-        note: String,
+        new: NewInvite,
+        /// Where to mail it.
+        mail: Option<String>,
     },
     InviteList {
         user: Option<String>,
+        standing: Option<Standing>,
+    },
+    InviteShow {
+        id: String,
+        lang: Option<Lang>,
+    },
+    InviteMail {
+        id: String,
+        to: String,
+        lang: Option<Lang>,
+    },
+    InviteExtend {
+        id: String,
+        by: Duration,
     },
     InviteRevoke {
         id: String,
@@ -264,12 +320,25 @@ pub enum Answer {
     Content(ByteStream),
 }
 
-/// Carries a call out. `content` is what follows it, for the calls that take a file.
+/// Carries a call out, and notes who wanted it. `content` is what follows it, for the calls that take a file.
 ///
 /// # Errors
 ///
 /// As whatever the call leads to; never with half of it done.
-pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<Answer> {
+pub async fn carry_out(site: &Site, by: &By, call: Call, content: ByteStream) -> Result<Answer> {
+    let event = noted::event(&call);
+    let answer = answer_to(site, call, content).await?;
+    if let Some(event) = event {
+        let event = match &answer {
+            Answer::Json(value) => noted::completed(event, value),
+            Answer::Content(_) => event,
+        };
+        site.audit.note(by, event).await?;
+    }
+    Ok(answer)
+}
+
+async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answer> {
     Ok(Answer::Json(match call {
         Call::SetupLink => serde_json::json!({ "link": site.setup_link().await? }),
         Call::UserAdd {
@@ -280,14 +349,21 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
             admin,
         } => people::add_user(site, name, display_name, mail, password, admin).await?,
         Call::UserList => people::users(site).await?,
-        Call::InviteCreate {
-            user,
-            expires,
-            uses,
-            note,
-        } => people::create_invite(site, user, expires, uses, note).await?,
-        Call::InviteList { user } => people::invites(site, user).await?,
-        Call::InviteRevoke { id } => people::revoke_invite(site, &id).await?,
+        Call::UserShow { name } => people::show_user(site, &name).await?,
+        Call::UserDisable { name } => people::disable_user(site, &name, true).await?,
+        Call::UserEnable { name } => people::disable_user(site, &name, false).await?,
+        Call::UserLink { name } => people::link_user(site, &name).await?,
+        Call::UserDelete { name } => people::delete_user(site, &name).await?,
+        Call::UserSet { name, admin } => people::set_user(site, &name, admin).await?,
+        Call::AuditList { filter, limit } => records::list(site, &filter, limit).await?,
+        Call::AuditExport { filter, format } => return Ok(Answer::Content(records::export(site, filter, format))),
+        Call::ConfigShow => records::settings(site),
+        Call::InviteCreate { user, new, mail } => invites::create(site, user, new, mail).await?,
+        Call::InviteList { user, standing } => invites::list(site, user, standing).await?,
+        Call::InviteShow { id, lang } => invites::show(site, &id, lang).await?,
+        Call::InviteMail { id, to, lang } => invites::mail(site, &id, &to, lang).await?,
+        Call::InviteExtend { id, by } => invites::extend(site, &id, by).await?,
+        Call::InviteRevoke { id } => invites::revoke(site, &id).await?,
         Call::InviteRead { user, text } => contacts::read_invite(site, user, &text).await?,
         Call::InviteAccept { user, text, no_mail } => contacts::accept_invite(site, user, &text, no_mail).await?,
         Call::ContactList { user } => contacts::list(site, user).await?,

@@ -1,21 +1,17 @@
-//! Users and the invites they send, as programs see them.
-
-use std::time::Duration;
+//! Users, as programs see them.
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::api::contacts;
 use crate::api::every;
 use crate::api::rows;
-use crate::api::the_user;
-use crate::error::Error;
 use crate::error::Result;
-use crate::invites::NewInvite;
-use crate::invites::SentInvite;
+use crate::files::TreePath;
 use crate::secret::Secret;
 use crate::site::Site;
-use crate::store::Key;
 use crate::users::NewUser;
+use crate::users::SIGN_IN_LINK_LASTS;
 use crate::users::User;
 
 pub async fn add_user(
@@ -33,7 +29,56 @@ pub async fn add_user(
         password,
         admin,
     };
+    // Where no password is given, its owner sets one.
+    if new.password.is_empty() {
+        let (user, code) = site.users.invite(&new, site.clock.now()).await?;
+        return Ok(linked_row(site, user, &code));
+    }
     let user = site.users.create(new, site.clock.now()).await?;
+    Ok(user_row(site, user))
+}
+
+/// A new sign-in link; the one before it is void.
+pub async fn link_user(site: &Site, name: &str) -> Result<Value> {
+    let (user, code) = site.users.issue_link(name, site.clock.now()).await?;
+    Ok(linked_row(site, user, &code))
+}
+
+fn linked_row(site: &Site, user: User, code: &Secret) -> Value {
+    let mut row = user_row(site, user);
+    row["link"] = json!(site.sign_in_link(code));
+    row["link_until"] = json!(site.clock.now().plus(SIGN_IN_LINK_LASTS).to_string());
+    row
+}
+
+pub async fn show_user(site: &Site, name: &str) -> Result<Value> {
+    let user = site.users.get(name).await?;
+    let contacts = contacts::list(site, Some(user.name.clone())).await?;
+    let sent = every(async |page| site.shares.sent(&user.name, &page).await).await?;
+    let received = every(async |page| site.shares.received(&user.name, &page).await).await?;
+    let link = site.users.link_until(&user.name, site.clock.now()).await?;
+    let home = site.homes.of(&user.name).await?;
+    let mut row = user_row(site, user);
+    row["contacts"] = json!(contacts.as_array().map_or(0, Vec::len));
+    row["sent"] = json!(sent.len());
+    row["received"] = json!(received.len());
+    row["storage"] = json!(home.usage(&TreePath::root()).await?);
+    row["link_until"] = json!(link.map(|end| end.to_string()));
+    Ok(row)
+}
+
+pub async fn disable_user(site: &Site, name: &str, disabled: bool) -> Result<Value> {
+    let user = site.users.set_disabled(name, disabled, site.clock.now()).await?;
+    Ok(user_row(site, user))
+}
+
+pub async fn set_user(site: &Site, name: &str, admin: bool) -> Result<Value> {
+    let user = site.users.set_admin(name, admin).await?;
+    Ok(user_row(site, user))
+}
+
+pub async fn delete_user(site: &Site, name: &str) -> Result<Value> {
+    let user = site.delete_person(name, site.clock.now()).await?;
     Ok(user_row(site, user))
 }
 
@@ -50,64 +95,9 @@ fn user_row(site: &Site, user: User) -> Value {
         "display_name": user.display_name,
         "mail": user.mail,
         "admin": user.admin,
+        "state": if user.is_active() { "active" } else { "disabled" },
+        "has_password": user.has_password(),
+        "last_seen": user.seen.map(|at| at.to_string()),
         "created": user.created.to_string(),
     })
-}
-
-pub async fn create_invite(
-    site: &Site,
-    user: Option<String>,
-    expires: Option<Duration>,
-    uses: Option<u32>,
-    note: String,
-) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let new = NewInvite { expires, uses, note };
-    let invite = site.invites.create(&user, new, site.clock.now()).await?;
-    invite_row(site, invite)
-}
-
-pub async fn invites(site: &Site, user: Option<String>) -> Result<Value> {
-    let invites = match user {
-        Some(name) => {
-            let user = site.users.get(&name).await?;
-            every(async |page| site.invites.list(&user.name, &page).await).await?
-        }
-        None => {
-            every(async |page| {
-                site.store
-                    .read(async |txn| txn.list::<SentInvite>(Key::ALL, &page).await)
-                    .await
-            })
-            .await?
-        }
-    };
-    let rows: Result<Vec<_>> = invites.into_iter().map(|invite| invite_row(site, invite)).collect();
-    Ok(Value::Array(rows?))
-}
-
-fn invite_row(site: &Site, invite: SentInvite) -> Result<Value> {
-    Ok(json!({
-        "id": invite.id,
-        "user": invite.user,
-        "for": invite.note,
-        "state": invite.state(site.clock.now()),
-        "token": invite.token.expose(),
-        "string": site.invites.string(&invite)?,
-        "link": site.invites.link(&invite),
-        "created": invite.created.to_string(),
-        "expires": invite.expires.to_string(),
-        "uses": invite.uses,
-        "used": invite.used,
-    }))
-}
-
-pub async fn revoke_invite(site: &Site, id: &str) -> Result<Value> {
-    let invite = site
-        .store
-        .read(async |txn| txn.get::<SentInvite>([id]).await)
-        .await?
-        .ok_or_else(|| Error::not_found("There is no such invite.").in_field("id"))?;
-    let invite = site.invites.revoke(&invite.user, id).await?;
-    invite_row(site, invite)
 }

@@ -1,6 +1,12 @@
 //! The admin socket: one path, `POST /v1/call`, whose body is a call in one line of JSON and, behind it, the content.
 
+use std::any::Any;
+use std::os::unix::fs::MetadataExt;
+
+use actix_web::HttpRequest;
 use actix_web::HttpResponse;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::UnixStream;
 use actix_web::web;
 use actix_web::web::Data;
 use actix_web::web::Payload;
@@ -15,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::api::Answer;
 use crate::api::Call;
 use crate::api::carry_out;
+use crate::audit::By;
 use crate::client::ByteStream;
 use crate::error::Error;
 use crate::error::Reason;
@@ -43,9 +50,45 @@ pub fn error_body(error: &Error) -> serde_json::Value {
     })
 }
 
-async fn call(site: Data<Site>, payload: Payload) -> HttpResponse {
+/// The user of this machine at the other end of a connection, as the system says.
+struct Caller(u32);
+
+/// Asks the system, when a connection begins, who it is.
+pub fn know_caller(connection: &dyn Any, about: &mut Extensions) {
+    let stream = connection.downcast_ref::<UnixStream>();
+    if let Some(credentials) = stream.and_then(|stream| stream.peer_cred().ok()) {
+        about.insert(Caller(credentials.uid()));
+    }
+}
+
+/// The user that this process runs as, for what is done without a server.
+pub fn this_user() -> By {
+    By::command_line(std::fs::metadata("/proc/self").map_or_else(|_| unknown_user(), |own| user_name(own.uid())))
+}
+
+fn caller(request: &HttpRequest) -> By {
+    let caller = request.conn_data::<Caller>();
+    By::command_line(caller.map_or_else(unknown_user, |Caller(id)| user_name(*id)))
+}
+
+fn unknown_user() -> String {
+    "an unknown user".to_owned()
+}
+
+/// The name of a user of this machine; the number of one that has none, as in a container.
+fn user_name(id: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("user {id}"))
+}
+
+async fn call(site: Data<Site>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let outcome = match read_call(payload).await {
-        Ok((call, content)) => carry_out(&site, call, content).await,
+        Ok((call, content)) => carry_out(&site, &caller(&request), call, content).await,
         Err(error) => Err(error),
     };
     match outcome {

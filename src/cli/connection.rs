@@ -79,7 +79,7 @@ async fn without_server(config: Config, request: Request, content: ByteStream) -
             _ => error,
         })?;
     let outcome = async {
-        let answer = api::carry_out(&site, request.call, content).await?;
+        let answer = api::carry_out(&site, &api::socket::this_user(), request.call, content).await?;
         let answer = finish(answer, request.download.as_deref()).await?;
         Ok(answer)
     }

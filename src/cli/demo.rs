@@ -23,6 +23,7 @@ use crate::config::PublicUrl;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::invites::NewInvite;
 use crate::random;
 use crate::secret::Secret;
 use crate::users::NewUser;
@@ -148,7 +149,8 @@ impl Actor {
 
     async fn carry_out(&self, call: Call, content: &str) -> Result<Answer> {
         let content = Bytes::copy_from_slice(content.as_bytes());
-        api::carry_out(&self.running.site, call, Box::pin(stream::iter([Ok(content)]))).await
+        let by = api::socket::this_user();
+        api::carry_out(&self.running.site, &by, call, Box::pin(stream::iter([Ok(content)]))).await
     }
 
     /// Reads a file of a received share, from the other server.
@@ -259,9 +261,11 @@ impl Story {
     async fn meet(&mut self) -> Result<()> {
         let call = Call::InviteCreate {
             user: self.ada.user(),
-            expires: None,
-            uses: None,
-            note: "Bob".to_owned(),
+            new: NewInvite {
+                note: "Bob".to_owned(),
+                ..NewInvite::default()
+            },
+            mail: None,
         };
         let invite = self.ada.call(call).await?;
         self.done("Ada makes an invite.");

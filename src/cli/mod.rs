@@ -1,5 +1,7 @@
 //! The command line: one file per noun; thin: makes a call, prints its answer as a table or as JSON.
 
+mod audit;
+mod config;
 mod connection;
 mod contact;
 mod demo;
@@ -100,6 +102,12 @@ enum Command {
     /// The keys that this server signs with
     #[command(subcommand)]
     Key(key::Verb),
+    /// Who did what on this server
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// The settings
+    #[command(subcommand)]
+    Config(config::Verb),
 }
 
 /// A call, what follows it, and how its answer is shown to a person.
@@ -152,6 +160,17 @@ impl Request {
 /// Does what the arguments say; the exit code tells how that went.
 pub fn run(arguments: Arguments) -> ExitCode {
     let json = arguments.global.json;
+    if let Command::Config(verb) = &arguments.command {
+        let said = verb.here(arguments.global.config.as_deref());
+        match said.and_then(|said| said.map(|text| print(&text)).transpose()) {
+            Ok(Some(())) => return ExitCode::SUCCESS,
+            Ok(None) => {}
+            Err(error) => {
+                complain(&error, json);
+                return ExitCode::from(exit_code(&error));
+            }
+        }
+    }
     let outcome = Config::load(arguments.global.config.as_deref()).and_then(|config| {
         let served = matches!(arguments.command, Command::Serve);
         if !served && !matches!(arguments.command, Command::Demo { .. }) {
@@ -202,6 +221,8 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Directory(verb) => verb.request()?,
         Command::Queue(verb) => verb.request()?,
         Command::Key(verb) => verb.request(),
+        Command::Audit(verb) => verb.request()?,
+        Command::Config(verb) => verb.request(),
     };
     confirm(request.danger.as_deref(), global.yes)?;
     if std::io::stdin().is_terminal() {

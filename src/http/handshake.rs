@@ -11,10 +11,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
+use crate::audit::Event;
+use crate::config::PublicUrl;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::http::answer;
+use crate::http::asker;
 use crate::http::legacy;
 use crate::http::legacy::field;
 use crate::ocm::dialect::trusted;
@@ -34,18 +37,25 @@ const ABOUT: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
 /// `POST /ocs/v{1,2}.php/cloud/shared-secret`: a server leaves a token for which we may fetch its secret.
 pub async fn is_asked(site: Data<Site>, request: HttpRequest, body: Bytes) -> HttpResponse {
     let (url, token) = named(&body);
-    let outcome = site.handshakes.is_asked(&url, &token, site.clock.now()).await;
-    answer(&request, &body, outcome.map(|()| json!([])))
+    let outcome = async {
+        site.handshakes.is_asked(&url, &token, site.clock.now()).await?;
+        note(&site, &request, "server.introduced", &url).await
+    };
+    answer(&request, &body, outcome.await.map(|()| json!([])))
 }
 
 /// `GET` of the same: a server brings a token of ours back.
 pub async fn give(site: Data<Site>, request: HttpRequest) -> HttpResponse {
     let (url, token) = named(request.query_string().as_bytes());
-    let given = site.handshakes.give(&url, &token, site.clock.now()).await;
+    let given = async {
+        let secret = site.handshakes.give(&url, &token, site.clock.now()).await?;
+        note(&site, &request, "server.secret", &url).await?;
+        Ok(secret)
+    };
     answer(
         &request,
         b"",
-        given.map(|secret| json!({ "sharedSecret": secret.expose() })),
+        given.await.map(|secret| json!({ "sharedSecret": secret.expose() })),
     )
 }
 
@@ -79,6 +89,15 @@ pub async fn address_book(site: Data<Site>, request: HttpRequest) -> HttpRespons
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .content_type("application/xml; charset=utf-8")
         .body(content)
+}
+
+/// Only the token, which is not written down, shows that it was the server at `url`.
+async fn note(site: &Site, request: &HttpRequest, verb: &'static str, url: &str) -> Result<()> {
+    let host = PublicUrl::parse(url)
+        .map(|url| url.provider().to_string())
+        .unwrap_or_default();
+    let event = Event::new(verb).of(&host).with(&host);
+    site.audit.note(&asker::stranger(request, site), event).await
 }
 
 fn named(form: &[u8]) -> (String, String) {

@@ -13,9 +13,11 @@ use serde_json::Value;
 use serde_json::json;
 use url::form_urlencoded;
 
+use crate::audit::Event;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::http::answer;
+use crate::http::asker;
 use crate::http::share_info;
 use crate::ocm::notification::NotificationType;
 use crate::secret::Secret;
@@ -94,7 +96,12 @@ pub async fn ocs_told(
         _ => return envelope(&request, StatusCode::NOT_FOUND, "There is no such share."),
     };
     let secret = Secret::new(field(&body, "token").unwrap_or_default());
-    match site.shares.told(kind, &id, &secret).await {
+    let outcome = async {
+        site.shares.told(kind, &id, &secret).await?;
+        let event = Event::new("share.told").of(&id);
+        site.audit.note(&asker::stranger(&request, &site), event).await
+    };
+    match outcome.await {
         Ok(()) => envelope(&request, StatusCode::OK, "OK"),
         Err(error) => {
             answer::log(&error);

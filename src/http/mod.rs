@@ -1,6 +1,7 @@
 //! The edge for servers: every URL that other servers use, on one screen.
 
 pub mod answer;
+pub mod asker;
 mod dav;
 pub mod discovery;
 mod handshake;

@@ -43,6 +43,11 @@ pub trait Message: Sized {
     /// The server that the message speaks for; none where only the signature says it (SIG-5).
     fn acting(&self) -> Option<&Provider>;
 
+    /// Is told that the message was refused before it was looked at, and why.
+    fn refused(&self, _site: &Site, _why: &Error) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// The server that an unsigned message is from, if it shows that in another way.
     fn claimed(&self, _site: &Site) -> impl Future<Output = Result<Option<Provider>>> {
         std::future::ready(Ok(self.acting().cloned()))
@@ -76,6 +81,11 @@ impl Message for InviteAcceptanceRequest {
 
     fn acting(&self) -> Option<&Provider> {
         Some(&self.recipient_provider)
+    }
+
+    async fn refused(&self, site: &Site, why: &Error) {
+        let (host, now) = (&self.recipient_provider, site.clock.now());
+        site.invites.note_refused(&self.token, host, why, now).await;
     }
 
     /// Without the token of an invite nobody is asked anything in this server's name (T-01).
@@ -241,9 +251,12 @@ async fn receive<T: Message>(request: &HttpRequest, payload: Payload) -> Result<
             Some(acting) => Acting::Exactly(acting),
             None => Acting::Unnamed,
         };
-        let signer = site.peers.authenticate(&arrived.to_check(), named, T::PURPOSE).await?;
+        let signer = site.peers.authenticate(&arrived.to_check(), named, T::PURPOSE).await;
+        if let (Err(why), Ok(message)) = (&signer, &message) {
+            message.refused(site, why).await;
+        }
         return Ok(Signed {
-            signer,
+            signer: signer?,
             message: message?,
         });
     }
@@ -262,7 +275,11 @@ async fn receive<T: Message>(request: &HttpRequest, payload: Payload) -> Result<
         Ok(message) => message.claimed(site).await?.ok_or_else(missing)?,
         Err(_) => return Err(missing()),
     };
-    site.peers.admit_unsigned(&acting, T::PURPOSE).await?;
+    let admitted = site.peers.admit_unsigned(&acting, T::PURPOSE).await;
+    if let (Err(why), Ok(message)) = (&admitted, &message) {
+        message.refused(site, why).await;
+    }
+    admitted?;
     check_content_type::<T>(request)?;
     Ok(Signed {
         signer: acting,

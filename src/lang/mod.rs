@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde::Serialize;
 
+mod moment;
 mod retell;
 
 /// A language that pages and mails can be read in.

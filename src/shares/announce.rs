@@ -47,6 +47,26 @@ pub struct NewShare {
     pub expires: Option<Timestamp>,
 }
 
+/// A share and its delivery, to be kept in one commit.
+#[derive(Clone, Debug)]
+pub struct ReadyShare {
+    pub share: SentShare,
+    delivery: Delivery,
+}
+
+impl ReadyShare {
+    /// Announced no sooner than this.
+    pub fn not_before(mut self, moment: Timestamp) -> Self {
+        self.delivery.due = self.delivery.due.max(moment);
+        self
+    }
+
+    pub async fn keep(&self, txn: &mut Txn) -> Result<()> {
+        txn.put(&self.share).await?;
+        txn.put(&self.delivery).await
+    }
+}
+
 impl Shares {
     /// Shares a file or folder: the share and its delivery are one commit, so neither is ever without the other.
     ///
@@ -69,6 +89,24 @@ impl Shares {
         now: Timestamp,
         also: impl AsyncFn(&mut Txn, &SentShare) -> Result<()>,
     ) -> Result<SentShare> {
+        let ready = self.prepare(user, new, Purpose::Federate, now).await?;
+        self.store
+            .run(async |txn| {
+                ready.keep(txn).await?;
+                also(txn, &ready.share).await
+            })
+            .await?;
+        self.outbox.nudge();
+        Ok(ready.share)
+    }
+
+    /// A share that is ready to be kept, with all that speaks against it looked into; nothing is kept yet. `purpose` is
+    /// [`Purpose::Invite`] where the very commit that keeps it makes the other server known.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shares::create`].
+    pub async fn prepare(&self, user: &User, new: NewShare, purpose: Purpose, now: Timestamp) -> Result<ReadyShare> {
         if new.path.is_root() {
             return Err(Error::invalid(
                 "path",
@@ -80,7 +118,7 @@ impl Shares {
         }
         let entry = self.homes.of(&user.name).await?.stat(&new.path).await?;
         // Until the peer has said what it can, the secret opens nothing.
-        let (strict, last_error) = match self.peers.last_met(&new.to.provider, Purpose::Federate).await {
+        let (strict, last_error) = match self.peers.last_met(&new.to.provider, purpose).await {
             Ok(Some(peer)) => (
                 self.terms(&peer, entry.is_folder(), new.write)?
                     .requirements
@@ -120,15 +158,7 @@ impl Shares {
             None,
             now,
         );
-        self.store
-            .run(async |txn| {
-                txn.put(&share).await?;
-                also(txn, &share).await?;
-                txn.put(&delivery).await
-            })
-            .await?;
-        self.outbox.nudge();
-        Ok(share)
+        Ok(ReadyShare { share, delivery })
     }
 
     /// How a share goes to this peer (SHR-1 to SHR-3).

@@ -29,6 +29,7 @@ use crate::store::Store;
 use crate::store::Txn;
 
 pub use self::announce::NewShare;
+pub use self::announce::ReadyShare;
 pub use self::parting::Parting;
 pub use self::received::ReceivedShare;
 pub use self::sent::SentShare;

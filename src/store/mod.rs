@@ -49,6 +49,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use self::sled::Engine;
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -96,6 +97,11 @@ pub struct Page {
 impl Page {
     pub fn first(limit: usize) -> Self {
         Self { after: None, limit }
+    }
+
+    /// The page of an index by time that begins with what was at `moment`.
+    pub fn since(moment: Timestamp, limit: usize) -> Self {
+        Self::after(Key::time(moment).as_str(), limit)
     }
 
     /// The page behind one whose [`Listing::next`] is `next`.

@@ -7,6 +7,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::contacts;
 use crate::contacts::Contact;
 use crate::error::Error;
@@ -232,6 +233,8 @@ pub async fn allow_and_accept(site: Data<Site>, _: Admin, form: Form<Agreed>) ->
         .allow(&invite.provider, by, now)
         .await
         .map_err(Problem::back_to(path(&invite)))?;
+    let event = Event::new("server.allow").of(&invite.provider).with(&invite.provider);
+    site.audit.note(&form.by, event).await?;
     finish(&site, &form, &invite).await
 }
 
@@ -244,6 +247,10 @@ async fn finish(site: &Site, form: &Form<Agreed>, invite: &InviteString) -> Answ
     match outcome {
         Ok(contact) => {
             site.peers.unwish(&user.name, &invite.provider).await?;
+            let event = Event::new("invite.accept")
+                .of(&contact.address)
+                .with(&contact.address.provider);
+            site.audit.note(&form.by, event).await?;
             Ok(page::go(format!("{}?met=now", href(&contact.address))))
         }
         Err(error) => show_failed(site, form, invite, error).await,
@@ -258,6 +265,8 @@ pub async fn ask_admin(site: Data<Site>, form: Form<Agreed>) -> Answer {
         .wish(user, &invite.provider, now)
         .await
         .map_err(Problem::back_to(path(&invite)))?;
+    let event = Event::new("server.ask").of(&invite.provider).with(&invite.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(path(&invite)))
 }
 

@@ -9,8 +9,10 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::error::Error;
 use crate::http::INVITE_ACCEPT_DIALOG;
+use crate::http::asker;
 use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::site::Site;
@@ -73,10 +75,27 @@ pub struct Credentials {
 
 pub async fn sign_in(site: Data<Site>, request: HttpRequest, form: OpenForm<Credentials>) -> Answer {
     let Credentials { name, password, next } = form.0;
-    let from = session::asker(&request, &site);
-    match site.users.sign_in(&name, password, &from, site.clock.now()).await {
-        Ok(token) => Ok(go_with_session(&site, session::way_back(&next), &token)),
+    let visitor = session::visitor(&request, &site);
+    let stranger = asker::stranger(&request, &site);
+    match site.users.sign_in(&name, password, visitor, site.clock.now()).await {
+        Ok(token) => {
+            let name = name.trim().to_lowercase();
+            let event = Event::new("session.open").of(&name);
+            site.audit.note(&stranger.person(&name), event).await?;
+            let mut answer = go_with_session(&site, session::way_back(&next), &token);
+            // What was chosen in another browser holds in this one, too.
+            if let Some(lang) = site.users.get(&name).await?.language {
+                answer
+                    .add_cookie(&reader::language_cookie(&site, Some(lang)))
+                    .map_err(Error::internal)?;
+            }
+            Ok(answer)
+        }
         Err(error) => {
+            // Not what was typed: it may be a password in the wrong field.
+            let known = site.users.find(name.trim()).await?.map(|user| user.name);
+            let event = Event::new("session.refused").of(known.unwrap_or_default());
+            site.audit.note(&stranger, event).await?;
             let again = login_page(&site, next, name, Some(Fault::of(error)?));
             page::show_again(&again.fault, &again)
         }
@@ -85,6 +104,8 @@ pub async fn sign_in(site: Data<Site>, request: HttpRequest, form: OpenForm<Cred
 
 pub async fn sign_out(site: Data<Site>, form: Form<NoFields>) -> Answer {
     site.users.sign_out(&form.session).await?;
+    let event = Event::new("session.close").of(&form.session.user.name);
+    site.audit.note(&form.by, event).await?;
     Ok(go_with(session::no_cookie(&site), "/"))
 }
 
@@ -132,7 +153,7 @@ pub struct FirstAdmin {
     language: String,
 }
 
-pub async fn set_up(site: Data<Site>, form: OpenForm<FirstAdmin>) -> Answer {
+pub async fn set_up(site: Data<Site>, request: HttpRequest, form: OpenForm<FirstAdmin>) -> Answer {
     let (form, now) = (form.0, site.clock.now());
     let code = Secret::new(&*form.code);
     // A link that is over is no fault in the form: no correction of it will help.
@@ -146,7 +167,10 @@ pub async fn set_up(site: Data<Site>, form: OpenForm<FirstAdmin>) -> Answer {
     };
     match site.users.create_first_admin(&code, new, now).await {
         Ok(user) => {
-            let token = site.users.open_session(&user.name, now).await?;
+            let by = asker::stranger(&request, &site).person(&user.name);
+            site.audit.note(&by, Event::new("user.setup").of(&user.name)).await?;
+            let visitor = session::visitor(&request, &site);
+            let token = site.users.open_session_for(&user.name, visitor, now).await?;
             let mut answer = go_with_session(&site, "/home", &token);
             if let Some(lang) = Lang::from_code(&form.language) {
                 answer

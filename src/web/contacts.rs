@@ -10,6 +10,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::contacts;
 use crate::contacts::Change;
@@ -155,7 +156,7 @@ struct Show {
     standing: Standing,
     sent: Vec<SentShare>,
     received: Vec<ReceivedShare>,
-    history: Vec<Event>,
+    history: Vec<Happening>,
     /// Whether this is the answer to an invitation that was just accepted.
     met: bool,
     name: String,
@@ -163,7 +164,7 @@ struct Show {
 }
 
 /// Something that happened between two people.
-struct Event {
+struct Happening {
     at: Timestamp,
     what: What,
 }
@@ -218,20 +219,20 @@ async fn gather(site: &Site, session: &Session, contact: Contact) -> Result<Show
 }
 
 /// What happened, the newest first.
-fn history(contact: &Contact, sent: &[SentShare], received: &[ReceivedShare]) -> Vec<Event> {
-    let met = Event {
+fn history(contact: &Contact, sent: &[SentShare], received: &[ReceivedShare]) -> Vec<Happening> {
+    let met = Happening {
         at: contact.since,
         what: What::Met,
     };
-    let blocked = contact.ours.blocked.map(|at| Event {
+    let blocked = contact.ours.blocked.map(|at| Happening {
         at,
         what: What::Blocked,
     });
-    let sent = sent.iter().map(|share| Event {
+    let sent = sent.iter().map(|share| Happening {
         at: share.created,
         what: What::Sent(share.id.clone(), share.name.clone()),
     });
-    let received = received.iter().map(|share| Event {
+    let received = received.iter().map(|share| Happening {
         at: share.created,
         what: What::Received(share.id.clone(), share.name.clone()),
     });
@@ -247,7 +248,7 @@ pub struct Name {
 }
 
 pub async fn rename(site: Data<Site>, address: Path<String>, form: Form<Name>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, fields, .. } = form;
     let change = Change::Name {
         name: fields.name.clone(),
     };
@@ -271,7 +272,7 @@ pub struct Note {
 }
 
 pub async fn note(site: Data<Site>, address: Path<String>, form: Form<Note>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, fields, .. } = form;
     let change = Change::Note {
         note: fields.note.clone(),
     };
@@ -301,7 +302,13 @@ pub async fn block(site: Data<Site>, address: Path<String>, form: Form<Blocked>)
         "no" => Change::Unblock,
         _ => return Err(Error::invalid("blocked", "This is neither yes nor no.").into()),
     };
+    let verb = match change {
+        Change::Block => "contact.block",
+        _ => "contact.unblock",
+    };
     let contact = apply(&site, &form.session, &address, change).await?;
+    let event = Event::new(verb).of(&contact.address).with(&contact.address.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(href(&contact.address)))
 }
 
@@ -353,6 +360,8 @@ pub async fn remove(site: Data<Site>, address: Path<String>, form: Form<Ending>)
     };
     let (user, now) = (&form.session.user.name, site.clock.now());
     site.shares.part(user, &address, parting, now).await?;
+    let event = Event::new("contact.remove").of(&address).with(&address.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/contacts"))
 }
 

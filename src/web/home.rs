@@ -6,6 +6,7 @@ use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit;
 use crate::clock::Timestamp;
 use crate::contacts;
 use crate::contacts::Contact;
@@ -187,17 +188,22 @@ impl Wished {
 }
 
 pub async fn allow_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Answer {
-    let (by, now) = (&form.session.user.name, site.clock.now());
+    let (by, now, host) = (&form.session.user.name, site.clock.now(), form.fields.read()?);
     site.peers
-        .allow(&form.fields.read()?, by, now)
+        .allow(&host, by, now)
         .await
         .map_err(Problem::back_to("/home"))?;
+    let event = audit::Event::new("server.allow").of(&host).with(&host);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/home"))
 }
 
 /// An admin's no.
 pub async fn dismiss_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Answer {
-    site.peers.dismiss(&form.fields.read()?).await?;
+    let host = form.fields.read()?;
+    site.peers.dismiss(&host).await?;
+    let event = audit::Event::new("server.dismiss").of(&host).with(&host);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/home"))
 }
 

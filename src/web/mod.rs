@@ -3,13 +3,15 @@
 mod accept;
 mod account;
 mod admin;
+mod arrange;
 mod assets;
 mod auth;
 mod contacts;
 mod files;
 mod filters;
+mod help;
 mod home;
-mod invites;
+mod invite;
 mod page;
 mod reader;
 mod received;
@@ -49,22 +51,27 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/login", post().to(auth::sign_in))
         .route("/logout", post().to(auth::sign_out))
         .route("/language", post().to(account::choose_language))
+        .route("/help/errors", get().to(help::errors))
         .route("/wayf", get().to(wayf::ask))
         .route("/wayf", post().to(wayf::look_up))
         // Mine
         .route("/home", get().to(home::home))
         .route("/home/wish", post().to(home::drop_wish))
-        .route("/invites", get().to(invites::list))
-        .route("/invites/new", get().to(invites::new))
-        .route("/invites/new", post().to(invites::create))
+        .route("/invites", get().to(invite::list))
+        .route("/invites/new", get().to(invite::new::ask))
+        .route("/invites/new", post().to(invite::new::create))
         .route(INVITE_ACCEPT_DIALOG, get().to(accept::dialog))
         .route(INVITE_ACCEPT_DIALOG, post().to(accept::read))
         .route("/invites/accept/look", post().to(accept::look))
         .route("/invites/accept/confirm", post().to(accept::accept))
         .route("/invites/accept/ask", post().to(accept::ask_admin))
         .route("/admin/wishes/accept", post().to(accept::allow_and_accept))
-        .route(r"/invites/{id:\d+}", get().to(invites::show))
-        .route(r"/invites/{id:\d+}/revoke", post().to(invites::revoke))
+        .route(r"/invites/{id:\d+}", get().to(invite::show))
+        .route(r"/invites/{id:\d+}/sheet", get().to(invite::sheet))
+        .route(r"/invites/{id:\d+}/mail", post().to(invite::mail))
+        .route(r"/invites/{id:\d+}/extend", post().to(invite::extend))
+        .route(r"/invites/{id:\d+}/revoke", get().to(invite::ask_revoke))
+        .route(r"/invites/{id:\d+}/revoke", post().to(invite::revoke))
         .route("/contacts", get().to(contacts::list))
         .route("/contacts/export", get().to(contacts::export_all))
         .route("/contacts/{address}", get().to(contacts::show))
@@ -77,16 +84,27 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/files{path:(/.*)?}", get().to(files::open))
         .route("/files{path:(/.*)?}", post().to(files::upload))
         .route("/new-folder", post().to(files::make_folder))
-        .route("/delete", get().to(files::ask_delete))
-        .route("/delete", post().to(files::delete))
+        .route("/zip{path:(/.*)?}", get().to(files::zip))
+        .route("/uploads", post().to(upload::begin))
+        .route("/uploads/{upload}", post().to(upload::part))
+        .route("/uploads/{upload}/cancel", post().to(upload::cancel))
+        .route("/rename", get().to(arrange::ask_rename))
+        .route("/rename", post().to(arrange::rename))
+        .route("/move", get().to(arrange::ask_move))
+        .route("/move", post().to(arrange::move_there))
+        .route("/delete", get().to(arrange::ask_delete))
+        .route("/delete", post().to(arrange::delete))
         .route("/shares/new", get().to(sent::new))
         .route("/shares/new", post().to(sent::create))
         .route("/shares/sent", get().to(sent::list))
         .route(r"/shares/sent/{id:\d+}", get().to(sent::show))
+        .route(r"/shares/sent/{id:\d+}/stop", get().to(sent::ask_stop))
         .route(r"/shares/sent/{id:\d+}/stop", post().to(sent::stop))
         .route(r"/shares/sent/{id:\d+}/retry", post().to(sent::retry))
         .route("/shares/received", get().to(received::list))
+        .route("/shares/received/decide", post().to(received::decide_all))
         .route(r"/shares/received/{id:\d+}", get().to(received::show))
+        .route(r"/shares/received/{id:\d+}/check", post().to(received::check))
         .route(r"/shares/received/{id:\d+}/{verb}", post().to(received::decide))
         .route(r"/shares/from/{id:\d+}{path:(/.*)?}", get().to(remote::browse))
         .route(r"/shares/from/{id:\d+}{path:(/.*)?}", post().to(remote::upload))
@@ -99,8 +117,10 @@ pub fn configure(service: &mut ServiceConfig) {
         .route(r"/requests/sent/{id:\d+}/close", post().to(requests::close))
         .route(r"/requests/sent/{id:\d+}/retry", post().to(requests::retry))
         .route("/account", get().to(account::show))
+        .route("/account", post().to(account::change))
         .route("/account/theme", post().to(account::choose_theme))
         .route("/account/password", post().to(account::change_password))
+        .route("/account/sessions/end", post().to(account::end_sessions))
         // For admins
         .route("/admin/servers", get().to(admin::servers::list))
         .route("/admin/servers", post().to(admin::servers::set))
@@ -118,6 +138,9 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/directories/accept", post().to(admin::directories::accept))
         .route("/admin/users", get().to(admin::users::list))
         .route("/admin/users", post().to(admin::users::add))
+        .route("/admin/invites", get().to(admin::invites::list))
+        .route(r"/admin/invites/{id:\d+}/revoke", get().to(admin::invites::ask_revoke))
+        .route(r"/admin/invites/{id:\d+}/revoke", post().to(admin::invites::revoke))
         .route("/admin/queue", get().to(admin::queue::list))
         .route(r"/admin/queue/{id:\d+}/retry", post().to(admin::queue::retry))
         .route(r"/admin/queue/{id:\d+}/drop", post().to(admin::queue::drop))

@@ -6,6 +6,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::contacts;
 use crate::contacts::Contact;
 use crate::error::Error;
@@ -135,7 +136,7 @@ pub async fn sent(site: Data<Site>, session: Session, after: Query<After>) -> An
         request,
     };
     page::show(&Sent {
-        page: Page::of(&site, &session, "requests", "Requests"),
+        page: Page::of(&site, &session, "requests", "What you asked for"),
         requests: requests.into_iter().map(wish).collect(),
         more,
     })
@@ -209,7 +210,11 @@ pub async fn create(site: Data<Site>, form: Form<NewForm>) -> Answer {
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(_) => Ok(page::go("/requests/sent")),
+        Ok(request) => {
+            let event = Event::new("request.send").of(&request.id).with(&request.owner.provider);
+            site.audit.note(&form.by, event).await?;
+            Ok(page::go("/requests/sent"))
+        }
         Err(error) => {
             let again = self::form(&site, &form.session, form.fields, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)
@@ -219,20 +224,32 @@ pub async fn create(site: Data<Site>, form: Form<NewForm>) -> Answer {
 
 pub async fn decline(site: Data<Site>, id: Path<String>, form: Form<NoFields>) -> Answer {
     let user = &form.session.user.name;
-    site.requests.decline(user, &id, site.clock.now()).await?;
+    let request = site.requests.decline(user, &id, site.clock.now()).await?;
+    let event = Event::new("request.decline")
+        .of(&request.id)
+        .with(&request.from.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/requests"))
 }
 
 pub async fn close(site: Data<Site>, id: Path<String>, form: Form<NoFields>) -> Answer {
-    site.requests.close(&form.session.user.name, &id).await?;
+    let request = site.requests.close(&form.session.user.name, &id).await?;
+    let event = Event::new("request.close")
+        .of(&request.id)
+        .with(&request.owner.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/requests/sent"))
 }
 
 /// Tries at once to deliver a request that is still to be delivered.
 pub async fn retry(site: Data<Site>, id: Path<String>, form: Form<NoFields>) -> Answer {
-    let (_, deliveries) = site.requests.sent_request(&form.session.user.name, &id).await?;
+    let (request, deliveries) = site.requests.sent_request(&form.session.user.name, &id).await?;
     for delivery in deliveries {
         site.outbox.retry(&delivery.id, site.clock.now()).await?;
     }
+    let event = Event::new("request.retry")
+        .of(&request.id)
+        .with(&request.owner.provider);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/requests/sent"))
 }

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::Weekday;
-
 use crate::clock::Timestamp;
 use crate::config::Size;
 use crate::error::Error;
@@ -43,61 +40,12 @@ impl Badge {
 
 /// A time as people read it: `Fri 12 June 2026, 14:00 UTC`.
 pub fn when(moment: &Timestamp) -> String {
-    let Ok(at) = OffsetDateTime::from_unix_timestamp(moment.0) else {
-        return moment.to_string();
-    };
-    said(
-        "{weekday} {day} {month} {year}, {time} UTC",
-        &[
-            ("weekday", &said(weekday(at.weekday()), &[])),
-            ("day", &at.day().to_string()),
-            ("month", &said(MONTHS[usize::from(u8::from(at.month())) - 1], &[])),
-            ("year", &at.year().to_string()),
-            ("time", &format!("{:02}:{:02}", at.hour(), at.minute())),
-        ],
-    )
+    reader().lang.when(*moment)
 }
 
 /// The same, short enough for a table: `12 June 2026`.
 pub fn day(moment: &Timestamp) -> String {
-    let Ok(at) = OffsetDateTime::from_unix_timestamp(moment.0) else {
-        return moment.to_string();
-    };
-    said(
-        "{day} {month} {year}",
-        &[
-            ("day", &at.day().to_string()),
-            ("month", &said(MONTHS[usize::from(u8::from(at.month())) - 1], &[])),
-            ("year", &at.year().to_string()),
-        ],
-    )
-}
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-fn weekday(day: Weekday) -> &'static str {
-    match day {
-        Weekday::Monday => "Mon",
-        Weekday::Tuesday => "Tue",
-        Weekday::Wednesday => "Wed",
-        Weekday::Thursday => "Thu",
-        Weekday::Friday => "Fri",
-        Weekday::Saturday => "Sat",
-        Weekday::Sunday => "Sun",
-    }
+    reader().lang.day(*moment)
 }
 
 /// How far away a time is: `in 6 days`, `3 hours ago`.

@@ -117,13 +117,15 @@ fn each_use_stands_on_a_line_of_its_own() {
 
 #[test]
 fn each_library_stays_where_it_belongs() {
-    let rules: [(&str, &[&str]); 6] = [
+    let rules: [(&str, &[&str]); 8] = [
         ("sled::", &["store/sled"]),
         ("reqwest::", &["client/"]),
         ("actix_web::", &["dav/", "http/", "api/", "web/", "app.rs", "cli/"]),
         ("askama::", &["web/"]),
         ("rustls::", &["client/", "tls.rs"]),
         ("rustix::", &["files"]),
+        ("lettre::", &["mail.rs", "config/mail.rs"]),
+        ("qrcode::", &["invites/qr.rs"]),
     ];
     let mut wrong = Vec::new();
     for source in sources().iter().filter(|source| !source.path.contains("/tests")) {
@@ -173,6 +175,8 @@ fn t68_no_template_writes_text_that_is_not_escaped() {
     for entry in fs::read_dir(dir).into_iter().flatten() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
+        // The one script there is: a file of ours.
+        let text = text.replace("<script type=\"module\" src=\"{{ page.script() }}\"", "");
         for word in [
             "|safe",
             "| safe",

@@ -11,6 +11,7 @@ use ocmesh::api::Call;
 use ocmesh::config::Mode;
 use ocmesh::error::Error;
 use ocmesh::error::Reason;
+use ocmesh::invites::NewInvite;
 use ocmesh::ocm::invite::InviteString;
 use ocmesh::ocm::invite::InviteToken;
 use serde_json::Value;
@@ -44,13 +45,12 @@ async fn accept_as(rogue: &Rogue, server: &TestServer, token: &Value, user: &str
 }
 
 async fn create(server: &TestServer, uses: Option<u32>, expires: Option<Duration>) -> Result<Value, Error> {
-    let call = Call::InviteCreate {
-        user: Some("ada".to_owned()),
+    let new = NewInvite {
         expires,
         uses,
-        note: String::new(),
+        ..NewInvite::default()
     };
-    server.call(call).await
+    server.invite_with("ada", new).await
 }
 
 /// An Invite String of a rogue, as it would be handed to one of our users.

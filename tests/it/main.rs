@@ -3,6 +3,7 @@
 mod harness;
 
 mod architecture;
+mod chromium;
 mod code_flow;
 mod command_line;
 mod description;

@@ -853,7 +853,7 @@ async fn t68_whatever_is_asked_for_is_shown_as_text() {
         let seen = ada.get(path).await;
         seen.expect_status(200);
         for raw in [
-            "<script",
+            "<script>",
             "<img",
             "<svg/",
             "onerror=alert(1)>",

@@ -4,15 +4,21 @@ mod accepting;
 mod admins;
 pub mod browser;
 mod contacts;
+mod contrast;
 mod files;
+mod help;
+pub mod html;
 mod meeting;
 mod pages;
+mod sentences;
 mod shares;
 mod signing_in;
+mod stalled;
 mod wayf;
 
 pub use browser::Browser;
 use browser::Seen;
+pub use pages::furnished;
 
 /// The routes of the pages as `src/web/mod.rs` has them: method, path.
 fn routes(method: &str) -> Vec<String> {

@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::directories::Objection;
 use crate::directories::Status;
 use crate::error::Error;
@@ -61,6 +62,8 @@ pub struct Named {
 /// A failure is no answer of its own: the page shows it with the directory.
 pub async fn refresh(site: Data<Site>, _: Admin, form: Form<Named>) -> Answer {
     site.directories.refresh(&form.fields.url, site.clock.now()).await?;
+    let event = Event::new("directory.refresh").of(&form.fields.url);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/admin/directories"))
 }
 
@@ -75,7 +78,12 @@ pub async fn accept(site: Data<Site>, _: Admin, form: Form<Accepted>) -> Answer 
     let Accepted { url, digest } = form.fields;
     let outcome = site.directories.accept(&url, Some(&digest), site.clock.now()).await;
     match outcome {
-        Ok(_) => Ok(page::go("/admin/directories")),
+        Ok(_) => {
+            site.audit
+                .note(&form.by, Event::new("directory.accept").of(&url))
+                .await?;
+            Ok(page::go("/admin/directories"))
+        }
         Err(error) => again(&site, &form.session, error).await,
     }
 }

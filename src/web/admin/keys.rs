@@ -4,6 +4,8 @@ use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::api;
+use crate::audit::Event;
 use crate::http::JWKS;
 use crate::keys::PublishedKey;
 use crate::keys::Rotation;
@@ -67,11 +69,14 @@ pub struct Wanted {
 }
 
 pub async fn rotate(site: Data<Site>, _: Admin, form: Form<Wanted>) -> Answer {
-    let wanted = form.fields;
-    site.keys
+    let wanted = &form.fields;
+    let key = site
+        .keys
         .rotate(wanted.how, &wanted.replacing, site.clock.now())
         .await
         .map_err(Problem::back_to(HERE))?;
+    let event = Event::new(api::rotation(wanted.how)).of(key.jwk.kid());
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(HERE))
 }
 
@@ -89,7 +94,8 @@ pub async fn ask_stolen(site: Data<Site>, Admin(session): Admin) -> Answer {
     })
 }
 
-pub async fn cancel(site: Data<Site>, _: Admin, _: Form<NoFields>) -> Answer {
+pub async fn cancel(site: Data<Site>, _: Admin, form: Form<NoFields>) -> Answer {
     site.keys.cancel().await.map_err(Problem::back_to(HERE))?;
+    site.audit.note(&form.by, Event::new("key.cancel")).await?;
     Ok(page::go(HERE))
 }

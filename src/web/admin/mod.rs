@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod directories;
+pub mod invites;
 pub mod keys;
 pub mod peer;
 pub mod queue;

@@ -6,6 +6,7 @@ use actix_web::web::Path;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
@@ -90,7 +91,11 @@ pub async fn show(site: Data<Site>, Admin(session): Admin, host: Path<String>) -
 pub async fn refresh(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
     let host = Provider::parse(&host).map_err(Error::from)?;
     match site.peers.refresh(&host).await {
-        Ok(_) => Ok(page::go(format!("/admin/servers/{host}"))),
+        Ok(_) => {
+            let event = Event::new("server.refresh").of(&host).with(&host);
+            site.audit.note(&form.by, event).await?;
+            Ok(page::go(format!("/admin/servers/{host}")))
+        }
         Err(error) => {
             let again = portrait(&site, &form.session, host, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)
@@ -112,6 +117,8 @@ pub async fn set(site: Data<Site>, _: Admin, host: Path<String>, form: Form<Chos
     let by = form.session.user.name.clone();
     let settings = PeerSettings::read(&host, Some(&signatures), Some(dialect), by, site.clock.now())?;
     site.peers.set_settings(&settings).await?;
+    let event = Event::new("server.set").of(&host).with(&host);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go(format!("/admin/servers/{host}")))
 }
 
@@ -119,7 +126,11 @@ pub async fn set(site: Data<Site>, _: Admin, host: Path<String>, form: Form<Chos
 pub async fn handshake(site: Data<Site>, _: Admin, host: Path<String>, form: Form<NoFields>) -> Answer {
     let host = Provider::parse(&host).map_err(Error::from)?;
     match site.handshakes.start(&host, site.clock.now()).await {
-        Ok(_) => Ok(page::go(format!("/admin/servers/{host}"))),
+        Ok(_) => {
+            let event = Event::new("server.introduce").of(&host).with(&host);
+            site.audit.note(&form.by, event).await?;
+            Ok(page::go(format!("/admin/servers/{host}")))
+        }
         Err(error) => {
             let again = portrait(&site, &form.session, host, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)

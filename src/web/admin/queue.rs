@@ -5,6 +5,7 @@ use actix_web::web::Path;
 use actix_web::web::Query;
 use askama::Template;
 
+use crate::audit::Event;
 use crate::outbox::Cargo;
 use crate::outbox::Delivery;
 use crate::outbox::Progress;
@@ -47,12 +48,15 @@ pub async fn list(site: Data<Site>, Admin(session): Admin, after: Query<After>) 
     })
 }
 
-pub async fn retry(site: Data<Site>, _: Admin, id: Path<String>, _: Form<NoFields>) -> Answer {
-    site.outbox.retry(&id, site.clock.now()).await?;
+pub async fn retry(site: Data<Site>, _: Admin, id: Path<String>, form: Form<NoFields>) -> Answer {
+    let delivery = site.outbox.retry(&id, site.clock.now()).await?;
+    let event = Event::new("delivery.retry").of(&delivery.id).with(&delivery.to);
+    site.audit.note(&form.by, event).await?;
     Ok(page::go("/admin/queue"))
 }
 
-pub async fn drop(site: Data<Site>, _: Admin, id: Path<String>, _: Form<NoFields>) -> Answer {
+pub async fn drop(site: Data<Site>, _: Admin, id: Path<String>, form: Form<NoFields>) -> Answer {
     site.courier.drop(&id).await?;
+    site.audit.note(&form.by, Event::new("delivery.drop").of(&id)).await?;
     Ok(page::go("/admin/queue"))
 }

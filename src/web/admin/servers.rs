@@ -5,6 +5,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::config::Mode;
 use crate::error::Error;
 use crate::error::Result;
@@ -95,7 +96,11 @@ fn typed(asked: &str) -> Result<Provider> {
 pub async fn probe(site: Data<Site>, _: Admin, form: Form<Asked>) -> Answer {
     let asked = form.fields.why;
     let outcome = match typed(&asked) {
-        Ok(host) => site.peers.probe(&host).await,
+        Ok(host) => {
+            let event = Event::new("server.probe").of(&host).with(&host);
+            site.audit.note(&form.by, event).await?;
+            site.peers.probe(&host).await
+        }
         Err(error) => Err(error),
     };
     let (probed, fault) = match outcome {
@@ -165,11 +170,21 @@ impl NewRule {
 
 pub async fn set(site: Data<Site>, _: Admin, form: Form<NewRule>) -> Answer {
     let outcome = match form.fields.read(&site, &form.session.user.name) {
-        Ok(rule) => site.peers.set_rule(&rule).await,
+        Ok(rule) => site.peers.set_rule(&rule).await.map(|()| rule),
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(()) => Ok(page::go("/admin/servers")),
+        Ok(rule) => {
+            let verb = match rule.verdict {
+                Verdict::Allow => "server.allow",
+                Verdict::Deny => "server.deny",
+            };
+            let host = rule.pattern.as_str();
+            site.audit
+                .note(&form.by, Event::new(verb).of(&host).with(&host))
+                .await?;
+            Ok(page::go("/admin/servers"))
+        }
         Err(error) => {
             let again = servers(&site, &form.session, form.fields, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)
@@ -183,6 +198,10 @@ pub struct Named {
 }
 
 pub async fn remove(site: Data<Site>, _: Admin, form: Form<Named>) -> Answer {
-    site.peers.remove_rule(&Pattern::parse(&form.fields.host)?).await?;
+    let rule = site.peers.remove_rule(&Pattern::parse(&form.fields.host)?).await?;
+    let host = rule.pattern.as_str();
+    site.audit
+        .note(&form.by, Event::new("server.forget").of(host).with(host))
+        .await?;
     Ok(page::go("/admin/servers"))
 }

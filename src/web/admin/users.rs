@@ -5,6 +5,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::audit::Event;
 use crate::error::Result;
 use crate::secret::Secret;
 use crate::site::Site;
@@ -61,7 +62,7 @@ pub struct Account {
 }
 
 pub async fn add(site: Data<Site>, _: Admin, form: Form<Account>) -> Answer {
-    let Form { session, fields } = form;
+    let Form { session, by, fields } = form;
     let new = NewUser {
         name: fields.name.clone(),
         display_name: fields.display_name.clone(),
@@ -70,7 +71,10 @@ pub async fn add(site: Data<Site>, _: Admin, form: Form<Account>) -> Answer {
         admin: fields.admin.is_some(),
     };
     match site.users.create(new, site.clock.now()).await {
-        Ok(_) => Ok(page::go("/admin/users")),
+        Ok(user) => {
+            site.audit.note(&by, Event::new("user.add").of(&user.name)).await?;
+            Ok(page::go("/admin/users"))
+        }
         Err(error) => {
             let fault = Some(Fault::of(error)?);
             let again = users(&site, &session, Rows::first(page::ROWS), fields, fault).await?;

@@ -2,6 +2,7 @@
 //! a directory, a port and a clock of its own; nothing sleeps, nothing runs by itself.
 
 mod passage;
+mod postbox;
 mod rogue;
 mod standin;
 mod trap;
@@ -22,6 +23,7 @@ use ocmesh::api::Call;
 use ocmesh::app;
 use ocmesh::app::Options;
 use ocmesh::app::Running;
+use ocmesh::audit::By;
 use ocmesh::client::Lookup;
 use ocmesh::client::system_lookup;
 use ocmesh::clock::Clock;
@@ -32,6 +34,7 @@ use ocmesh::config::PrivateNetwork;
 use ocmesh::config::PublicUrl;
 use ocmesh::error::Error;
 use ocmesh::error::Result;
+use ocmesh::invites::NewInvite;
 use ocmesh::ocm::address::Provider;
 use ocmesh::secret::Secret;
 use ocmesh::site::Site;
@@ -42,6 +45,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub use passage::Passage;
+pub use postbox::Postbox;
 pub use rogue::Manner;
 pub use rogue::Recorded;
 pub use rogue::Reply;
@@ -163,7 +167,14 @@ impl TestServer {
 
     pub async fn call_with(&self, call: Call, content: &[u8]) -> Result<Value, Error> {
         let content = bytes::Bytes::copy_from_slice(content);
-        let answer = Box::pin(api::carry_out(self.site(), call, Box::pin(stream::iter([Ok(content)])))).await?;
+        let by = By::command_line("tester");
+        let answer = Box::pin(api::carry_out(
+            self.site(),
+            &by,
+            call,
+            Box::pin(stream::iter([Ok(content)])),
+        ))
+        .await?;
         match answer {
             Answer::Json(value) => Ok(value),
             Answer::Content(mut stream) => {
@@ -229,11 +240,23 @@ impl TestServer {
     pub async fn invite(&self, user: &str) -> Value {
         let call = Call::InviteCreate {
             user: Some(user.to_owned()),
-            expires: None,
-            uses: None,
-            note: "for a test".to_owned(),
+            new: NewInvite {
+                note: "for a test".to_owned(),
+                ..NewInvite::default()
+            },
+            mail: None,
         };
         self.call(call).await.unwrap()
+    }
+
+    /// An invite of `user` that is as a test wants it.
+    pub async fn invite_with(&self, user: &str, new: NewInvite) -> Result<Value, Error> {
+        let call = Call::InviteCreate {
+            user: Some(user.to_owned()),
+            new,
+            mail: None,
+        };
+        self.call(call).await
     }
 
     pub async fn accept_invite(&self, user: &str, text: &str) -> Result<Value, Error> {

@@ -4,9 +4,9 @@
 use std::process::Command;
 
 use actix_web::web;
-use ocmesh::api::Call;
 use ocmesh::config::Config;
 use ocmesh::config::Mode;
+use ocmesh::invites::NewInvite;
 use serde_json::Value;
 use serde_json::json;
 
@@ -55,13 +55,12 @@ async fn server(change: impl FnOnce(&mut Config)) -> TestServer {
 
 /// The token of an invite of Ada's that admits everybody.
 async fn invite(server: &TestServer) -> Value {
-    let call = Call::InviteCreate {
-        user: Some("ada".to_owned()),
-        expires: None,
+    let new = NewInvite {
         uses: Some(1_000_000),
         note: "for whatever is made up".to_owned(),
+        ..NewInvite::default()
     };
-    server.call(call).await.unwrap()["token"].clone()
+    server.invite_with("ada", new).await.unwrap()["token"].clone()
 }
 
 #[actix_web::test]

@@ -1,0 +1,120 @@
+//! What a call leaves in the audit log.
+
+use serde_json::Value;
+
+use crate::api::Call;
+use crate::audit::Event;
+use crate::contacts::Change;
+use crate::keys::Rotation;
+
+/// What it does, or nothing for one that only looks. No arm for "all others": whoever adds a call decides here.
+pub fn event(call: &Call) -> Option<Event> {
+    let did = |verb, object: &str| Some(Event::new(verb).of(object));
+    // Its id is in the answer.
+    let made = |verb| Some(Event::new(verb));
+    let whose = |user: &Option<String>| user.clone().unwrap_or_default();
+    match call {
+        Call::SetupLink => made("user.setup-link"),
+        Call::UserAdd { name, .. } => did("user.add", name),
+        Call::UserDisable { name } => did("user.disable", name),
+        Call::UserEnable { name } => did("user.enable", name),
+        Call::UserLink { name } => did("user.link", name),
+        Call::UserDelete { name } => did("user.delete", name),
+        Call::UserSet { name, admin: true } => did("user.promote", name),
+        Call::UserSet { name, admin: false } => did("user.demote", name),
+        Call::AuditExport { .. } => made("audit.export"),
+        Call::InviteCreate { .. } => made("invite.create"),
+        Call::InviteMail { id, .. } => did("invite.mail", id),
+        Call::InviteExtend { id, .. } => did("invite.extend", id),
+        Call::InviteRevoke { id } => did("invite.revoke", id),
+        Call::InviteAccept { .. } => made("invite.accept"),
+        Call::ContactChange {
+            address,
+            change: Change::Block,
+            ..
+        } => did("contact.block", address),
+        Call::ContactChange {
+            address,
+            change: Change::Unblock,
+            ..
+        } => did("contact.unblock", address),
+        Call::PeerAsk { host, .. } => Some(Event::new("server.ask").of(host).with(host)),
+        Call::PeerDismiss { host } => Some(Event::new("server.dismiss").of(host).with(host)),
+        Call::ContactRemove { address, .. } => did("contact.remove", address),
+        Call::FilePut { user, path } => Some(Event::new("file.store").of(whose(user)).file(path)),
+        Call::FileGet { user, path } => Some(Event::new("file.read").of(whose(user)).file(path)),
+        Call::ShareCreate { path, .. } => Some(Event::new("share.create").file(path)),
+        Call::ShareAccept { id, .. } => did("share.accept", id),
+        Call::ShareDecline { id, .. } => did("share.decline", id),
+        Call::ShareStop { id, .. } => did("share.stop", id),
+        Call::ShareLeave { id, .. } => did("share.leave", id),
+        Call::ShareGet { id, path } => Some(Event::new("share.read").of(id).file(path)),
+        Call::SharePut { id, path } => Some(Event::new("share.write").of(id).file(path)),
+        Call::RequestSend { .. } => made("request.send"),
+        Call::RequestGrant { id, path, .. } => Some(Event::new("request.grant").of(id).file(path)),
+        Call::RequestDecline { id, .. } => did("request.decline", id),
+        Call::RequestClose { id, .. } => did("request.close", id),
+        Call::PeerRule { host, allow, .. } => {
+            let verb = if *allow { "server.allow" } else { "server.deny" };
+            Some(Event::new(verb).of(host).with(host))
+        }
+        Call::PeerRemove { host } => Some(Event::new("server.forget").of(host).with(host)),
+        Call::PeerSet { host, .. } => Some(Event::new("server.set").of(host).with(host)),
+        Call::PeerRefresh { host } => Some(Event::new("server.refresh").of(host).with(host)),
+        Call::PeerProbe { host } => Some(Event::new("server.probe").of(host).with(host)),
+        Call::PeerHandshake { host } => Some(Event::new("server.introduce").of(host).with(host)),
+        Call::DirectoryRefresh { url } => Some(Event::new("directory.refresh").of(whose(url))),
+        Call::DirectoryAccept { url } => did("directory.accept", url),
+        Call::QueueRetry { id } => did("delivery.retry", id),
+        Call::QueueDrop { id } => did("delivery.drop", id),
+        Call::KeyRotate { how } => made(rotation(*how)),
+        Call::KeyCancel => made("key.cancel"),
+        Call::InviteRead { .. }
+        | Call::ContactShow { .. }
+        | Call::ContactChange { .. }
+        | Call::ContactExport { .. }
+        | Call::PeerAsked
+        | Call::UserList
+        | Call::UserShow { .. }
+        | Call::AuditList { .. }
+        | Call::ConfigShow
+        | Call::InviteList { .. }
+        | Call::InviteShow { .. }
+        | Call::ContactList { .. }
+        | Call::FileList { .. }
+        | Call::ShareList { .. }
+        | Call::ShareLs { .. }
+        | Call::RequestList { .. }
+        | Call::PeerList
+        | Call::PeerShow { .. }
+        | Call::PeerExplain { .. }
+        | Call::PeerRecipe { .. }
+        | Call::DirectoryList
+        | Call::QueueList
+        | Call::KeyList => None,
+    }
+}
+
+/// The verb for a way of replacing the key.
+pub fn rotation(how: Rotation) -> &'static str {
+    match how {
+        Rotation::Planned => "key.rotate",
+        Rotation::Now => "key.rotate-now",
+        Rotation::Stolen => "key.stolen",
+    }
+}
+
+/// With what only the answer tells: the id of what was made, and the server that it concerns.
+pub fn completed(event: Event, answer: &Value) -> Event {
+    let text = |name: &str| answer[name].as_str();
+    let id = text("id")
+        .or_else(|| text("kid"))
+        .or_else(|| answer["contact"]["address"].as_str());
+    let address = ["share_with", "sender", "owner", "from", "address", "to"]
+        .into_iter()
+        .find_map(text)
+        .or_else(|| answer["contact"]["address"].as_str());
+    // Addresses of our own people have our own host, which is no other server.
+    let host = address.and_then(|address| address.rsplit('@').next());
+    event.or_of(id).or_with(host)
+}
