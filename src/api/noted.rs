@@ -84,7 +84,12 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::QueueDrop { id } => did("delivery.drop", id),
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
-        Call::UserList
+        Call::InviteRead { .. }
+        | Call::ContactShow { .. }
+        | Call::ContactChange { .. }
+        | Call::ContactExport { .. }
+        | Call::PeerAsked
+        | Call::UserList
         | Call::UserShow { .. }
         | Call::AuditList { .. }
         | Call::AuditExport { .. }

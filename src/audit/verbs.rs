@@ -71,6 +71,8 @@ pub const VERBS: &[(&str, &str)] = &[
     ("file.delete", "Deleted a file or folder"),
     ("file.read", "Read a file"),
     ("server.allow", "Allowed a server"),
+    ("server.ask", "Asked for a server"),
+    ("server.dismiss", "Put aside a wish for a server"),
     ("server.deny", "Denied a server"),
     ("server.forget", "Removed a rule for a server"),
     ("server.change", "Changed several rules at once"),

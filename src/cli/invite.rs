@@ -76,7 +76,7 @@ pub enum Verb {
     /// Accept an invitation: a code, a link, or the whole message it came in
     Accept {
         text: String,
-        /// Keep your mail address from the other server; a few servers refuse an invite without one
+        /// Keep your mail address from the other server; a few servers refuse an invitation without one
         #[arg(long)]
         no_mail: bool,
         /// Whose; may be left out where there is only one user

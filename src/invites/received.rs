@@ -55,12 +55,8 @@ impl Invites {
     ///
     /// [`Reason::CodeUnreadable`]; [`Reason::OwnServer`] for an invite of this very server.
     pub fn read(&self, text: &str) -> Result<InviteString> {
-        let pasted = InviteString::read_anything(text).map_err(|invalid| {
-            let shape = "An invitation is a link with /wayf in it, or a long code. Perhaps part of it is missing.";
-            Error::new(Reason::CodeUnreadable, invalid.why().to_owned())
-                .and(&shape)
-                .in_field("text")
-        })?;
+        let pasted = InviteString::read_anything(text)
+            .map_err(|invalid| Error::new(Reason::CodeUnreadable, invalid.why().to_owned()).in_field("text"))?;
         if pasted.provider == self.own {
             return Err(Error::new(
                 Reason::OwnServer,

@@ -188,9 +188,9 @@ impl Wished {
 }
 
 pub async fn allow_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Answer {
-    let (by, now) = (&form.session.user.name, site.clock.now());
+    let (by, now, host) = (&form.session.user.name, site.clock.now(), form.fields.read()?);
     site.peers
-        .allow(&form.fields.read()?, by, now)
+        .allow(&host, by, now)
         .await
         .map_err(Problem::back_to("/home"))?;
     let event = Event::new("server.allow").of(&form.fields.host).with(&form.fields.host);

@@ -16,6 +16,7 @@ use crate::directories::Listed;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::http::asker;
 use crate::invites::SentInvite;
 use crate::ocm::address::Provider;
 use crate::peers::trust::Purpose;
@@ -32,7 +33,6 @@ use crate::web::page::Page;
 use crate::web::page::escaped;
 use crate::web::reader;
 use crate::web::reader::said;
-use crate::web::session;
 use crate::web::session::OpenForm;
 
 /// How long a visitor waits for the server that he names.
@@ -268,7 +268,7 @@ async fn find(site: &Site, request: &HttpRequest, (invite, user): &(SentInvite, 
     }
     let discovery = site
         .peers
-        .discover_for_visitor(&host, &session::asker(request, site), PATIENCE)
+        .discover_for_visitor(&host, &asker::asker(request, site), PATIENCE)
         .await
         .map_err(|error| error.in_field("server"))?;
     let own = own.to_string();

@@ -219,6 +219,31 @@ fn write(path: &Path, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// What can be noted of a contact, and that all of it can be undone.
+fn contacts_are_kept(a: &Installation, bob: &str) {
+    let contact = |verb: &[&str]| a.json(&[&["contact"], verb, &["--user", "ada"]].concat());
+    assert_eq!(contact(&["rename", bob, "Bobby"])["shown_name"], "Bobby");
+    assert_eq!(contact(&["note", bob, "met in Genf"])["note"], "met in Genf");
+    assert!(contact(&["block", bob])["blocked"].is_string());
+    let known = contact(&["show", bob]);
+    assert_eq!(
+        (&known["name"], &known["our_name"]),
+        (&Value::from("bob"), &Value::from("Bobby"))
+    );
+    let shown = a.run(&["contact", "show", bob, "--user", "ada"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("Bobby") && shown.contains("Blocked"), "{shown}");
+    assert!(contact(&["unblock", bob])["blocked"].is_null());
+    let card = a.run(&["contact", "export", bob, "--user", "ada"]);
+    let card = String::from_utf8_lossy(&card.stdout).into_owned();
+    assert!(
+        card.starts_with("BEGIN:VCARD") && card.contains("NICKNAME:bob"),
+        "{card}"
+    );
+    assert_eq!(contact(&["rename", bob])["shown_name"], "bob");
+    assert_eq!(contact(&["note", bob])["note"], "");
+}
+
 #[test]
 fn two_servers_federate_by_commands_alone() {
     let (mut a, mut b) = (Installation::new(), Installation::new());
@@ -230,7 +255,7 @@ fn two_servers_federate_by_commands_alone() {
     a.add_user("ada");
     b.add_user("bob");
     let (code, said) = b.code(&["invite", "accept", "nonsense"]);
-    assert!(code == Some(1) && said.contains("not an invite"), "{said}");
+    assert!(code == Some(1) && said.contains("not an invitation"), "{said}");
     let invite = introduce(&a, &b);
     for key in ["id", "token", "string", "link", "expires"] {
         assert!(
@@ -245,6 +270,7 @@ fn two_servers_federate_by_commands_alone() {
         (&Value::from("bob"), &Value::from("bob@mail.example"))
     );
     assert_eq!(contact["provider"], format!("127.0.0.1:{}", b.port));
+    contacts_are_kept(&a, &b.address("bob"));
 
     let file = write(&a.path("local.txt"), "the content\n");
     a.json(&["file", "put", &file, "docs/f.txt", "--user", "ada"]);

@@ -157,7 +157,7 @@ fn next_scheme(text: &str) -> Option<usize> {
                 let fits = text.get(start..colon)?.eq_ignore_ascii_case(name) && text[colon + 1..].starts_with(rest);
                 fits.then_some(start)
             };
-            SCHEMES.iter().filter_map(|scheme| known(&scheme)).min()
+            SCHEMES.iter().filter_map(known).min()
         })
         .next()
 }
@@ -286,7 +286,7 @@ fn find_plain(text: &str) -> Result<InviteString, Invalid> {
         if looks_like_a_name(found.token.expose()) {
             return Err(Invalid::new(
                 "invitation",
-                "This looks like somebody’s address, not like an invitation.",
+                "This is somebody’s address, not an invitation. Invite them, and they become your contact.",
             ));
         }
         return Ok(found);
@@ -305,7 +305,10 @@ fn find_plain(text: &str) -> Result<InviteString, Invalid> {
     }
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => Err(Invalid::new("invitation", "There is no invitation in this text.")),
+        0 => Err(Invalid::new(
+            "invitation",
+            "This is not an invitation. It should be a link with /wayf or a long code. Perhaps part of it is missing.",
+        )),
         _ => Err(Invalid::new(
             "invitation",
             "There are several invitations in this text; paste only one.",
