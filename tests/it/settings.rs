@@ -239,6 +239,31 @@ fn what_is_in_force_is_shown_with_who_decides_it() {
 }
 
 #[test]
+fn what_is_done_by_command_is_noted_with_the_user_of_this_machine() {
+    let dir = directory(&free_port());
+    let serving = Serving::start(dir.path());
+    let added = |name: &str| {
+        let output = ocmesh(dir.path(), &["user", "add", name]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    added("ada");
+    assert_eq!(serving.terminate(), Some(0));
+    // The same while no server runs.
+    added("bob");
+    let log = ocmesh(dir.path(), &["audit", "list", "--json"]).output().unwrap();
+    let log: serde_json::Value = serde_json::from_slice(&log.stdout).unwrap();
+    let who: Vec<_> = log.as_array().unwrap().iter().map(|entry| &entry["who"]).collect();
+    assert_eq!(who.len(), 2);
+    assert_eq!(who[0], who[1]);
+    let who = who[0].as_str().unwrap();
+    assert!(who.ends_with(" via command line") && !who.contains("unknown"), "{who}");
+    let csv = ocmesh(dir.path(), &["audit", "export", "--kind", "user"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(csv.stdout).unwrap().lines().count(), 3);
+}
+
+#[test]
 fn a_file_that_was_named_must_be_there_and_one_that_was_not_need_not() {
     let dir = tempfile::tempdir().unwrap();
     let (code, said) = outcome(
