@@ -5,6 +5,7 @@ pub mod browser;
 mod contrast;
 mod files;
 mod help;
+mod hooks;
 pub mod html;
 mod meeting;
 mod pages;
