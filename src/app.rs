@@ -235,6 +235,7 @@ async fn keep_house(site: Site) {
             );
         }
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+        site.homes.arrivals().forget_abandoned(site.clock.now());
         let done = async {
             site.peers.forget_old_signatures().await?;
             site.users.forget_old_sessions(site.clock.now()).await

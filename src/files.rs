@@ -5,6 +5,8 @@
 //! not there. New content is written beside its place under a hidden name, brought to disk, and then put in its place by
 //! one rename (T-67): who reads sees the old or the new, never a mixture.
 
+mod archive;
+mod arrivals;
 mod disk;
 mod homes;
 mod path;
@@ -25,6 +27,9 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
+pub use arrivals::Announced;
+pub use arrivals::Arrivals;
+pub use arrivals::Arrived;
 pub use homes::Homes;
 pub use path::TreePath;
 pub use upload::Upload;
@@ -219,6 +224,30 @@ impl Tree {
             copied.settle(tree, to_name, |there| Replace::of(replace).admit(there))
         })
         .await
+    }
+
+    /// `path` itself where nothing is there, else the first of `a (2).txt`, `a (3).txt` and so on that is free.
+    pub async fn free_name(&self, path: &TreePath) -> Result<TreePath> {
+        let taken = async |path: &TreePath| match self.stat(path).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.reason() == Reason::NotFound => Ok(false),
+            Err(error) => Err(error),
+        };
+        if !taken(path).await? {
+            return Ok(path.clone());
+        }
+        let (folder, name) = (path.parent().unwrap_or_default(), path.name().unwrap_or_default());
+        let (stem, ending) = match name.rfind('.') {
+            Some(at) if at > 0 => name.split_at(at),
+            _ => (name, ""),
+        };
+        for number in 2..1000 {
+            let other = folder.join(&format!("{stem} ({number}){ending}"))?;
+            if !taken(&other).await? {
+                return Ok(other);
+            }
+        }
+        Err(disk::already_exists())
     }
 
     /// Sets when a file or folder was last modified, as a client that keeps files in step asks for.

@@ -17,6 +17,7 @@ use crate::config::Accounts;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::lang::Lang;
 use crate::random;
 use crate::secret::Secret;
 use crate::secret::hash_of;
@@ -40,6 +41,10 @@ const HASHERS: usize = 2;
 const TRIES: u32 = 10;
 const TRIES_WITHIN: Duration = Duration::from_secs(15 * 60);
 const MAX_PASSWORD: usize = 1024;
+/// How many sessions of one account are shown.
+const MOST_SHOWN: usize = 100;
+/// Characters of the name of a browser that are kept.
+const MAX_BROWSER: usize = 60;
 
 /// Someone with an account here. The name is the identifier of their OCM Address and is never given out twice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,6 +54,12 @@ pub struct User {
     pub mail: String,
     pub admin: bool,
     pub created: Timestamp,
+    /// What pages are in; none for what the browser asks for.
+    #[serde(default)]
+    pub language: Option<Lang>,
+    /// Whether what contacts share is accepted at once.
+    #[serde(default)]
+    pub accept_from_contacts: bool,
     /// In the PHC string format; a hash, and still nobody's business.
     password: Secret,
 }
@@ -82,6 +93,47 @@ pub struct NewUser {
     pub admin: bool,
 }
 
+/// What someone may change of their own account; what is none stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Profile {
+    pub display_name: Option<String>,
+    pub mail: Option<String>,
+    /// None of ours for what the browser asks for.
+    pub language: Option<Option<Lang>>,
+    pub accept_from_contacts: Option<bool>,
+}
+
+/// Who opens a session, as far as can be told: shown to nobody but the owner of the account.
+#[derive(Clone, Debug, Default)]
+pub struct Visitor {
+    /// The address they come from.
+    pub from: String,
+    /// Their browser, in a few words.
+    pub browser: String,
+}
+
+impl From<&str> for Visitor {
+    fn from(address: &str) -> Self {
+        Self {
+            from: address.to_owned(),
+            browser: String::new(),
+        }
+    }
+}
+
+/// A session as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// Names it, and opens nothing (T-72).
+    pub handle: String,
+    pub created: Timestamp,
+    /// Some minutes behind.
+    pub seen: Timestamp,
+    pub visitor: Visitor,
+    /// Whether it is the one that asks.
+    pub own: bool,
+}
+
 /// Proof that a person signed in: who they are, and what their forms must carry.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -99,6 +151,16 @@ struct KeptSession {
     form_token: Secret,
     created: Timestamp,
     seen: Timestamp,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    browser: String,
+}
+
+impl KeptSession {
+    fn handle(&self) -> String {
+        hash_of(&format!("handle of {}", self.id)).chars().take(24).collect()
+    }
 }
 
 impl Record for KeptSession {
@@ -212,14 +274,20 @@ impl Users {
         Ok(user)
     }
 
-    /// Checks a password and opens a session; gives the token for the cookie. `from` is the address of whoever tries.
+    /// Checks a password and opens a session; gives the token for the cookie.
     ///
     /// # Errors
     ///
     /// [`Reason::WrongPassword`], the same for a wrong name and a wrong password; [`Reason::Busy`] after ten of them.
-    pub async fn sign_in(&self, name: &str, password: Secret, from: &str, now: Timestamp) -> Result<Secret> {
-        let name = name.trim().to_lowercase();
-        let tried = (name.clone(), from.to_owned());
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        password: Secret,
+        visitor: impl Into<Visitor>,
+        now: Timestamp,
+    ) -> Result<Secret> {
+        let (name, visitor) = (name.trim().to_lowercase(), visitor.into());
+        let tried = (name.clone(), visitor.from.clone());
         // Counted before the password is looked at, or many at once would count as one (T-74).
         let tries = self
             .failures
@@ -241,11 +309,16 @@ impl Users {
             return Err(Error::new(Reason::WrongPassword, "This name and password do not fit."));
         };
         self.failures.invalidate(&tried);
-        self.open_session(&user.name, now).await
+        self.open_session_for(&user.name, visitor, now).await
     }
 
     /// Opens a session for someone who has just proved who they are.
     pub async fn open_session(&self, name: &str, now: Timestamp) -> Result<Secret> {
+        self.open_session_for(name, Visitor::default(), now).await
+    }
+
+    /// The same, with what can be told of whoever did.
+    pub async fn open_session_for(&self, name: &str, visitor: Visitor, now: Timestamp) -> Result<Secret> {
         let token = random::token(SESSION_TOKEN_LENGTH);
         let kept = KeptSession {
             id: hash_of(token.expose()),
@@ -253,6 +326,8 @@ impl Users {
             form_token: random::token(SESSION_TOKEN_LENGTH),
             created: now,
             seen: now,
+            from: visitor.from,
+            browser: visitor.browser.chars().take(MAX_BROWSER).collect(),
         };
         self.store.run(async |txn| txn.put(&kept).await).await?;
         Ok(token)
@@ -277,9 +352,7 @@ impl Users {
                 Ok((kept, user))
             })
             .await?;
-        let over = now >= kept.created.plus(self.settings.session_max.0)
-            || now >= kept.seen.plus(self.settings.session_idle.0);
-        if over {
+        if self.is_over(&kept, now) {
             return Err(ended());
         }
         if now >= kept.seen.plus(SEEN_EVERY) {
@@ -298,6 +371,97 @@ impl Users {
             .run(async |txn| txn.delete::<KeptSession>(Key::of([&session.id])).await)
             .await
             .map(drop)
+    }
+
+    /// The sessions of an account that are not over, the one used last first.
+    pub async fn sessions(&self, session: &Session, now: Timestamp) -> Result<Vec<OpenSession>> {
+        let page = Page::first(MOST_SHOWN);
+        let kept = self
+            .store
+            .read(async |txn| txn.find::<KeptSession>("user", [&session.user.name], &page).await)
+            .await?;
+        let mut open: Vec<_> = kept
+            .items
+            .into_iter()
+            .filter(|kept| !self.is_over(kept, now))
+            .map(|kept| OpenSession {
+                handle: kept.handle(),
+                own: kept.id == session.id,
+                created: kept.created,
+                seen: kept.seen,
+                visitor: Visitor {
+                    from: kept.from,
+                    browser: kept.browser,
+                },
+            })
+            .collect();
+        open.sort_by_key(|session| (!session.own, std::cmp::Reverse(session.seen)));
+        Ok(open)
+    }
+
+    /// Ends one session of the same account, by its handle, or all but the one that asks (T-72).
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`] for a handle of none, or of somebody else's.
+    pub async fn end_sessions(&self, session: &Session, handle: Option<&str>) -> Result<()> {
+        self.store
+            .run(async |txn| {
+                let ended = end_sessions_if(txn, &session.user.name, |kept| match handle {
+                    Some(handle) => kept.handle() == handle,
+                    None => kept.id != session.id,
+                })
+                .await?;
+                match handle {
+                    Some(_) if ended == 0 => Err(Error::not_found("This session is over already.")),
+                    _ => Ok(()),
+                }
+            })
+            .await
+    }
+
+    /// Ends every session of an account.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`] if there is no such account.
+    pub async fn sign_out_everywhere(&self, name: &str) -> Result<()> {
+        let user = self.get(name).await?;
+        self.store.run(async |txn| end_sessions(txn, &user.name).await).await
+    }
+
+    /// Changes what an account says of its owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`]; [`Reason::Invalid`] naming the field.
+    pub async fn change(&self, name: &str, profile: Profile) -> Result<User> {
+        let name = name.to_lowercase();
+        let display_name = profile.display_name.map(|given| match given.trim() {
+            "" => name.clone(),
+            given => given.to_owned(),
+        });
+        let mail = profile.mail.map(|mail| mail.trim().to_owned());
+        check_line("display_name", display_name.as_deref().unwrap_or_default())?;
+        check_line("mail", mail.as_deref().unwrap_or_default())?;
+        if mail.as_deref().is_some_and(|mail| !mail.is_empty() && !mail.contains('@')) {
+            return Err(Error::invalid("mail", "This is no e-mail address."));
+        }
+        self.store
+            .run(async |txn| {
+                let mut user = txn.get::<User>(Key::of([&name])).await?.ok_or_else(no_such_user)?;
+                user.display_name = display_name.clone().unwrap_or(user.display_name);
+                user.mail = mail.clone().unwrap_or(user.mail);
+                user.language = profile.language.unwrap_or(user.language);
+                user.accept_from_contacts = profile.accept_from_contacts.unwrap_or(user.accept_from_contacts);
+                txn.put(&user).await?;
+                Ok(user)
+            })
+            .await
+    }
+
+    fn is_over(&self, kept: &KeptSession, now: Timestamp) -> bool {
+        now >= kept.created.plus(self.settings.session_max.0) || now >= kept.seen.plus(self.settings.session_idle.0)
     }
 
     /// Replaces a password and ends every session of that account in the same commit (T-72).
@@ -381,12 +545,7 @@ impl Users {
             given => given.to_owned(),
         };
         for (field, text) in [("display_name", &display_name), ("mail", &new.mail)] {
-            if text.chars().count() > 254 || text.chars().any(char::is_control) {
-                return Err(Error::invalid(
-                    field,
-                    "At most 254 characters, and no control characters.",
-                ));
-            }
+            check_line(field, text)?;
         }
         Ok(User {
             name,
@@ -394,6 +553,8 @@ impl Users {
             mail: new.mail.trim().to_owned(),
             admin: new.admin,
             created: now,
+            language: None,
+            accept_from_contacts: false,
             password: self.hash(new.password).await?,
         })
     }
@@ -459,6 +620,16 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+fn check_line(field: &'static str, text: &str) -> Result<()> {
+    if text.chars().count() > 254 || text.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            field,
+            "At most 254 characters, and no control characters.",
+        ));
+    }
+    Ok(())
+}
+
 async fn insert(txn: &mut Txn, user: &User) -> Result<()> {
     if txn.get::<User>(user.key()).await?.is_some() {
         return Err(Error::new(Reason::AlreadyExists, "There is already a user of this name.").in_field("name"));
@@ -487,13 +658,21 @@ async fn check_code(txn: &mut Txn, code: &Secret, now: Timestamp) -> Result<()> 
 }
 
 async fn end_sessions(txn: &mut Txn, name: &str) -> Result<()> {
+    end_sessions_if(txn, name, |_| true).await.map(drop)
+}
+
+async fn end_sessions_if(txn: &mut Txn, name: &str, over: impl Fn(&KeptSession) -> bool) -> Result<usize> {
+    let mut ended = 0;
+    let mut page = Page::first(100);
     loop {
-        let some = txn.find::<KeptSession>("user", [name], &Page::first(100)).await?;
-        for kept in &some.items {
+        let some = txn.find::<KeptSession>("user", [name], &page).await?;
+        for kept in some.items.iter().filter(|kept| over(kept)) {
             txn.delete::<KeptSession>(kept.key()).await?;
+            ended += 1;
         }
-        if some.next.is_none() {
-            return Ok(());
+        match some.next {
+            Some(next) => page = Page::after(next, 100),
+            None => return Ok(ended),
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::api::the_user;
 use crate::client::ByteStream;
+use crate::dav;
 use crate::error::Error;
 use crate::error::Result;
 use crate::files::Entry;
@@ -62,4 +63,42 @@ pub async fn get(site: &Site, user: Option<String>, path: &str) -> Result<ByteSt
     let (_, file) = site.homes.of(&user.name).await?.read(&path).await?;
     let stream = ReaderStream::new(tokio::fs::File::from_std(file)).map(|chunk| chunk.map_err(Error::from));
     Ok(Box::pin(stream))
+}
+
+pub async fn make_folder(site: &Site, user: Option<String>, path: &str) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let path = TreePath::parse(path)?;
+    let tree = site.homes.of(&user.name).await?;
+    tree.make_folder(&path).await?;
+    Ok(row(&path, tree.stat(&path).await?))
+}
+
+/// As `mv` does: into `to` where that is a folder, else to that name.
+pub async fn rename(site: &Site, user: Option<String>, from: &str, to: &str) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let (from, mut to) = (TreePath::parse(from)?, TreePath::parse(to)?);
+    let tree = site.homes.of(&user.name).await?;
+    if let (Ok(there), Some(name)) = (tree.stat(&to).await, from.name())
+        && there.is_folder()
+    {
+        to = to.join(name)?;
+    }
+    dav::rename(&tree, &site.ledger, &user.name, &from, &to).await?;
+    site.shares.moved(&user.name, &from, &to).await?;
+    Ok(row(&to, tree.stat(&to).await?))
+}
+
+pub async fn remove(site: &Site, user: Option<String>, path: &str) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let path = TreePath::parse(path)?;
+    let tree = site.homes.of(&user.name).await?;
+    let entry = tree.stat(&path).await?;
+    site.shares.stop_below(&user.name, &path, site.clock.now()).await?;
+    dav::remove(&tree, &site.ledger, &user.name, &path).await?;
+    Ok(row(&path, entry))
+}
+
+pub async fn zip(site: &Site, user: Option<String>, path: &str) -> Result<ByteStream> {
+    let user = the_user(site, user).await?;
+    site.homes.of(&user.name).await?.zip(&TreePath::parse(path)?).await
 }

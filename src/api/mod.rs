@@ -42,6 +42,21 @@ pub enum Call {
         admin: bool,
     },
     UserList,
+    UserShow {
+        user: Option<String>,
+    },
+    /// What is none stays as it is; a language of none of ours is as the browser asks.
+    UserSet {
+        user: Option<String>,
+        display_name: Option<String>,
+        mail: Option<String>,
+        language: Option<String>,
+        accept_from_contacts: Option<bool>,
+    },
+    /// Ends every session of a user.
+    UserSignOut {
+        user: Option<String>,
+    },
     InviteCreate {
         user: Option<String>,
         expires: Option<Duration>,
@@ -78,6 +93,26 @@ pub enum Call {
         user: Option<String>,
         path: String,
     },
+    FileMkdir {
+        user: Option<String>,
+        path: String,
+    },
+    /// To another name or folder; what is shared stays shared.
+    FileMove {
+        user: Option<String>,
+        from: String,
+        to: String,
+    },
+    /// Ends the shares of it, too.
+    FileRemove {
+        user: Option<String>,
+        path: String,
+    },
+    /// A folder as one file.
+    FileZip {
+        user: Option<String>,
+        path: String,
+    },
     ShareCreate {
         user: Option<String>,
         path: String,
@@ -102,6 +137,11 @@ pub enum Call {
         id: String,
     },
     ShareLeave {
+        user: Option<String>,
+        id: String,
+    },
+    /// Tries whether a share of somebody else can be opened.
+    ShareCheck {
         user: Option<String>,
         id: String,
     },
@@ -210,6 +250,7 @@ impl Call {
         matches!(
             self,
             Self::InviteAccept { .. }
+                | Self::ShareCheck { .. }
                 | Self::ShareLs { .. }
                 | Self::ShareGet { .. }
                 | Self::SharePut { .. }
@@ -241,6 +282,15 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
             admin,
         } => people::add_user(site, name, display_name, mail, password, admin).await?,
         Call::UserList => people::users(site).await?,
+        Call::UserShow { user } => people::user(site, user).await?,
+        Call::UserSet {
+            user,
+            display_name,
+            mail,
+            language,
+            accept_from_contacts,
+        } => people::set_user(site, user, display_name, mail, language, accept_from_contacts).await?,
+        Call::UserSignOut { user } => people::sign_out(site, user).await?,
         Call::InviteCreate {
             user,
             expires,
@@ -255,6 +305,10 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::FilePut { user, path } => files::put(site, user, &path, content).await?,
         Call::FileList { user, path } => files::list(site, user, &path).await?,
         Call::FileGet { user, path } => return files::get(site, user, &path).await.map(Answer::Content),
+        Call::FileMkdir { user, path } => files::make_folder(site, user, &path).await?,
+        Call::FileMove { user, from, to } => files::rename(site, user, &from, &to).await?,
+        Call::FileRemove { user, path } => files::remove(site, user, &path).await?,
+        Call::FileZip { user, path } => return files::zip(site, user, &path).await.map(Answer::Content),
         Call::ShareCreate {
             user,
             path,
@@ -268,6 +322,7 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         Call::ShareDecline { user, id } => shares::decline(site, user, &id).await?,
         Call::ShareStop { user, id } => shares::stop(site, user, &id).await?,
         Call::ShareLeave { user, id } => shares::leave(site, user, &id).await?,
+        Call::ShareCheck { user, id } => shares::check(site, user, &id).await?,
         Call::ShareLs { id, path } => shares::ls(site, &id, &path).await?,
         Call::ShareGet { id, path } => return shares::get(site, &id, &path).await.map(Answer::Content),
         Call::SharePut { id, path } => shares::put(site, &id, &path, content).await?,

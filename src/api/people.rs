@@ -14,12 +14,14 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::invites::NewInvite;
 use crate::invites::SentInvite;
+use crate::lang::Lang;
 use crate::ocm::address::OcmAddress;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::store::Key;
 use crate::store::Page;
 use crate::users::NewUser;
+use crate::users::Profile;
 use crate::users::User;
 
 pub async fn add_user(
@@ -46,6 +48,44 @@ pub async fn users(site: &Site) -> Result<Value> {
     Ok(rows(users, |user| user_row(site, user)))
 }
 
+pub async fn user(site: &Site, user: Option<String>) -> Result<Value> {
+    Ok(user_row(site, the_user(site, user).await?))
+}
+
+pub async fn set_user(
+    site: &Site,
+    user: Option<String>,
+    display_name: Option<String>,
+    mail: Option<String>,
+    language: Option<String>,
+    accept_from_contacts: Option<bool>,
+) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    let language = match language.as_deref() {
+        None => None,
+        Some("auto") => Some(None),
+        Some(code) => {
+            let lang = Lang::ALL.into_iter().find(|lang| lang.code() == code);
+            Some(Some(lang.ok_or_else(|| {
+                Error::invalid("language", "A language is one of: auto, en, de, fr.")
+            })?))
+        }
+    };
+    let profile = Profile {
+        display_name,
+        mail,
+        language,
+        accept_from_contacts,
+    };
+    Ok(user_row(site, site.users.change(&user.name, profile).await?))
+}
+
+pub async fn sign_out(site: &Site, user: Option<String>) -> Result<Value> {
+    let user = the_user(site, user).await?;
+    site.users.sign_out_everywhere(&user.name).await?;
+    Ok(user_row(site, user))
+}
+
 fn user_row(site: &Site, user: User) -> Value {
     let provider = site.config.server.public_url.provider();
     json!({
@@ -54,6 +94,8 @@ fn user_row(site: &Site, user: User) -> Value {
         "display_name": user.display_name,
         "mail": user.mail,
         "admin": user.admin,
+        "language": user.language,
+        "accept_from_contacts": user.accept_from_contacts,
         "created": user.created.to_string(),
     })
 }

@@ -15,11 +15,13 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::files::TreePath;
 use crate::ocm::address::OcmAddress;
+use crate::outbox::Failure;
 use crate::peers::trust::Purpose;
 use crate::remote::RemoteEntry;
 use crate::shares::NewShare;
 use crate::shares::ReceivedShare;
 use crate::shares::SentShare;
+use crate::shares::received::Checked;
 use crate::shares::received::ReceivedState;
 use crate::shares::sent::SentState;
 use crate::site::Site;
@@ -124,6 +126,22 @@ pub async fn leave(site: &Site, user: Option<String>, id: &str) -> Result<Value>
     let user = whose(user, receiver(site, id).await?.user)?;
     let share = site.shares.leave(&user, id, site.clock.now()).await?;
     Ok(received_row(site, share))
+}
+
+/// Tries whether a share can be opened, and keeps what came of it.
+pub async fn check(site: &Site, user: Option<String>, id: &str) -> Result<Value> {
+    let share = receiver(site, id).await?;
+    let user = whose(user, share.user.clone())?;
+    let outcome = site.remote.list(&share, &TreePath::root()).await;
+    let at = site.clock.now();
+    let checked = Checked {
+        at,
+        failure: outcome.err().map(|error| Failure::new(&error, at)),
+    };
+    let share = site.shares.note_check(&user, id, checked.clone()).await?;
+    let mut row = received_row(site, share);
+    row["checked"] = json!(checked);
+    Ok(row)
 }
 
 pub async fn stop(site: &Site, user: Option<String>, id: &str) -> Result<Value> {

@@ -29,6 +29,38 @@ pub enum Verb {
         #[arg(long)]
         user: Option<String>,
     },
+    /// Make a folder
+    Mkdir {
+        path: String,
+        /// Whose; may be left out where there is only one user
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// Give a file or folder another name or place; what is shared stays shared
+    Move {
+        from: String,
+        /// A folder, or the new name
+        to: String,
+        /// Whose; may be left out where there is only one user
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// Remove a file, or a folder with all that is in it; its shares end
+    Remove {
+        path: String,
+        /// Whose; may be left out where there is only one user
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// Copy a folder to this machine as one zip file
+    Zip {
+        path: String,
+        /// - is standard output
+        local: PathBuf,
+        /// Whose; may be left out where there is only one user
+        #[arg(long)]
+        user: Option<String>,
+    },
     /// Copy a user's file to this machine
     Get {
         path: String,
@@ -54,6 +86,18 @@ impl Verb {
             Self::List { path, user } => Request::new(Call::FileList { user, path }, |files| {
                 table::rows(files, &["kind", "size", "modified", "name"], "This folder is empty.")
             }),
+            Self::Mkdir { path, user } => Request::new(Call::FileMkdir { user, path }, |folder| {
+                format!("{} is there now.", table::clean(&table::field(folder, "path")))
+            }),
+            Self::Move { from, to, user } => Request::new(Call::FileMove { user, from, to }, |moved| {
+                format!("It is {} now.", table::clean(&table::field(moved, "path")))
+            }),
+            Self::Remove { path, user } => Request::new(Call::FileRemove { user, path }, |removed| {
+                format!("{} is removed.", table::clean(&table::field(removed, "path")))
+            }),
+            Self::Zip { path, local, user } => {
+                Request::new(Call::FileZip { user, path }, |_| String::new()).download(local)
+            }
             Self::Get { path, local, user } => {
                 Request::new(Call::FileGet { user, path }, |_| String::new()).download(local)
             }

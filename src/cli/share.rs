@@ -68,6 +68,13 @@ pub enum Verb {
         #[arg(long)]
         user: Option<String>,
     },
+    /// Try whether a share of somebody else can be opened
+    Check {
+        id: String,
+        /// Whose it is; the id tells as well
+        #[arg(long)]
+        user: Option<String>,
+    },
     /// Show what is in a share of somebody else
     Ls {
         /// The share, and behind it a path in it
@@ -136,6 +143,13 @@ impl Verb {
             Self::Decline { id, user } => Request::new(Call::ShareDecline { user, id }, state),
             Self::Stop { id, user } => Request::new(Call::ShareStop { user, id }, state),
             Self::Leave { id, user } => Request::new(Call::ShareLeave { user, id }, state),
+            Self::Check { id, user } => Request::new(Call::ShareCheck { user, id }, |share| {
+                let name = table::clean(&table::field(share, "name"));
+                match share["checked"]["failure"]["message"].as_str() {
+                    None => format!("{name} can be opened."),
+                    Some(why) => format!("{name} can't be opened: {}", table::clean(why)),
+                }
+            }),
             Self::Ls { what } => {
                 let (id, path) = split(&what);
                 Request::new(Call::ShareLs { id, path }, |entries| {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::api::Call;
 use crate::cli::Request;
@@ -32,6 +33,32 @@ pub enum Verb {
     },
     /// Show all accounts
     List,
+    /// Show one account
+    Show {
+        /// May be left out where there is only one
+        name: Option<String>,
+    },
+    /// Change what an account says of its owner
+    Set {
+        /// May be left out where there is only one
+        name: Option<String>,
+        /// As people on other servers see it
+        #[arg(long)]
+        display_name: Option<String>,
+        #[arg(long)]
+        mail: Option<String>,
+        /// What pages are in: auto, en, de or fr
+        #[arg(long)]
+        language: Option<String>,
+        /// Whether what contacts share is accepted at once
+        #[arg(long, value_name = "true|false")]
+        accept_from_contacts: Option<bool>,
+    },
+    /// End every session of an account
+    SignOut {
+        /// May be left out where there is only one
+        name: Option<String>,
+    },
 }
 
 impl Verb {
@@ -55,6 +82,26 @@ impl Verb {
                     format!("{} can sign in now.", table::field(user, "address"))
                 })
             }
+            Self::Show { name } => Request::new(Call::UserShow { user: name }, about),
+            Self::Set {
+                name,
+                display_name,
+                mail,
+                language,
+                accept_from_contacts,
+            } => {
+                let call = Call::UserSet {
+                    user: name,
+                    display_name,
+                    mail,
+                    language,
+                    accept_from_contacts,
+                };
+                Request::new(call, about)
+            }
+            Self::SignOut { name } => Request::new(Call::UserSignOut { user: name }, |user| {
+                format!("{} is signed out everywhere.", table::field(user, "address"))
+            }),
             Self::List => Request::new(Call::UserList, |users| {
                 table::rows(
                     users,
@@ -64,6 +111,12 @@ impl Verb {
             }),
         })
     }
+}
+
+fn about(user: &Value) -> String {
+    let lines = ["address", "display_name", "mail", "admin", "language", "accept_from_contacts"];
+    let line = |key: &&str| format!("{key}: {}", table::clean(&table::field(user, key)));
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The first line of a file; a password never stands on the command line, where others can read it.

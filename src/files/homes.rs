@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::error::Result;
+use crate::files::Arrivals;
 use crate::files::Tree;
 
 /// The folders of all users.
@@ -16,6 +17,7 @@ pub struct Homes {
     top: PathBuf,
     /// One [`Tree`] for each user, since it is what keeps their changes in order.
     open: Arc<Mutex<HashMap<String, Tree>>>,
+    arrivals: Arrivals,
 }
 
 impl Homes {
@@ -27,6 +29,7 @@ impl Homes {
         Ok(Self {
             top: top.to_owned(),
             open: Arc::default(),
+            arrivals: Arrivals::default(),
         })
     }
 
@@ -39,6 +42,11 @@ impl Homes {
         let tree = Tree::create(&self.top.join(user)).await?;
         open.insert(user.to_owned(), tree.clone());
         Ok(tree)
+    }
+
+    /// What is on its way into these files in parts.
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
     }
 
     /// Removes what uploads left that a crash cut off (T-67).

@@ -17,6 +17,7 @@ use crate::ocm::share::ShareCreationNotification;
 use crate::ocm::share::ShareType;
 use crate::ocm::share::WebdavOffer;
 use crate::ocm::share::WebdavUri;
+use crate::outbox::Failure;
 use crate::peers::trust::Purpose;
 use crate::random;
 use crate::secret::Secret;
@@ -73,6 +74,20 @@ pub struct ReceivedShare {
     pub created: Timestamp,
     pub expires: Option<Timestamp>,
     pub state: ReceivedState,
+    /// When our user last decided.
+    #[serde(default)]
+    pub decided: Option<Timestamp>,
+    /// What came of it when somebody last tried whether it can be opened.
+    #[serde(default)]
+    pub checked: Option<Checked>,
+}
+
+/// Whether a share could be opened, and when that was tried.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checked {
+    pub at: Timestamp,
+    /// None where it could be opened.
+    pub failure: Option<Failure>,
 }
 
 impl Record for ReceivedShare {
@@ -146,7 +161,8 @@ impl Shares {
         }
         let name = message.share_with.identifier.to_lowercase();
         let elsewhere = message.share_with.provider != *self.own();
-        self.store
+        let share = self
+            .store
             .run(async |txn| {
                 if contacts_only && contacts::get(txn, &name, &message.sender).await?.is_none() {
                     return Err(Error::new(
@@ -172,7 +188,28 @@ impl Shares {
                     );
                 }
                 check_room(txn, &message.sender, &user.name, now).await?;
-                let share = record(message, &user.name, now);
+                let mut share = record(message, &user.name, now);
+                let wanted = user.accept_from_contacts
+                    && contacts::get(txn, &user.name, &message.sender).await?.is_some();
+                if wanted {
+                    accept_at_once(txn, &mut share, now).await?;
+                }
+                txn.put(&share).await?;
+                Ok(share)
+            })
+            .await?;
+        if share.state == ReceivedState::Accepted {
+            self.outbox.nudge();
+        }
+        Ok(share)
+    }
+
+    /// Keeps what came of trying whether a share can be opened.
+    pub async fn note_check(&self, user: &str, id: &str, checked: Checked) -> Result<ReceivedShare> {
+        self.store
+            .run(async |txn| {
+                let mut share = own(txn, user, id).await?;
+                share.checked = Some(checked.clone());
                 txn.put(&share).await?;
                 Ok(share)
             })
@@ -255,6 +292,7 @@ impl Shares {
                     ));
                 }
                 share.state = to;
+                share.decided = Some(now);
                 txn.put(&share).await?;
                 let peer = &share.sender.provider;
                 notify(
@@ -301,6 +339,22 @@ impl Shares {
         }
         Ok(())
     }
+}
+
+/// Accepts what its receiver said they would accept, in the commit that takes it (NOT-2).
+async fn accept_at_once(txn: &mut Txn, share: &mut ReceivedShare, now: Timestamp) -> Result<()> {
+    share.state = ReceivedState::Accepted;
+    share.decided = Some(now);
+    notify(
+        txn,
+        &share.sender.provider,
+        NotificationType::ShareAccepted,
+        &share.provider_id,
+        share.resource_type(),
+        (&share.id, &share.user),
+        now,
+    )
+    .await
 }
 
 /// Notes that a share was announced as a file and is a folder.
@@ -393,5 +447,7 @@ fn record(message: &ShareCreationNotification, user: &str, now: Timestamp) -> Re
         created: now,
         expires: message.expiration,
         state: ReceivedState::Pending,
+        decided: None,
+        checked: None,
     }
 }

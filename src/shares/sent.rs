@@ -150,6 +150,45 @@ impl Shares {
         Ok(share)
     }
 
+    /// The shares of what lies at `path` or below it that somebody may still get at.
+    pub async fn open_below(&self, user: &str, path: &TreePath, now: Timestamp) -> Result<Vec<SentShare>> {
+        let mut open = Vec::new();
+        let mut page = Page::first(500);
+        loop {
+            let some = self.sent(user, &page).await?;
+            let below = |share: &SentShare| share.open(now) && share.path.is_within(path);
+            open.extend(some.items.into_iter().filter(below));
+            match some.next {
+                Some(next) => page = Page::after(next, 500),
+                None => return Ok(open),
+            }
+        }
+    }
+
+    /// Lets every share of what lay at `from` or below it go on where it is now, at `to`: for when it was moved.
+    pub async fn moved(&self, user: &str, from: &TreePath, to: &TreePath) -> Result<()> {
+        let mut page = Page::first(100);
+        loop {
+            let next = self
+                .store
+                .run(async |txn| {
+                    let some = txn.find::<SentShare>("user", [user], &page).await?;
+                    for mut share in some.items {
+                        if let Some(rest) = share.path.below(from) {
+                            share.path = to.descend(&rest)?;
+                            txn.put(&share).await?;
+                        }
+                    }
+                    Ok(some.next)
+                })
+                .await?;
+            match next {
+                Some(next) => page = Page::after(next, 100),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// Ends every share of what lies at `path` or below it: for when it is removed, so that what comes to stand in its
     /// place later is not shared by accident.
     pub async fn stop_below(&self, user: &str, path: &TreePath, now: Timestamp) -> Result<()> {

@@ -1,13 +1,17 @@
 //! One's own account.
 
+use actix_web::HttpRequest;
 use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::error::Result;
 use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::site::Site;
+use crate::users::OpenSession;
+use crate::users::Profile;
 use crate::users::Session;
 use crate::users::User;
 use crate::web::auth;
@@ -16,6 +20,7 @@ use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;
 use crate::web::page::Page;
+use crate::web::page::Problem;
 use crate::web::reader;
 use crate::web::reader::Theme;
 use crate::web::session;
@@ -30,6 +35,7 @@ struct Account {
     user: User,
     host: String,
     least: usize,
+    sessions: Vec<OpenSession>,
 }
 
 impl Account {
@@ -43,17 +49,72 @@ impl Account {
 }
 
 pub async fn show(site: Data<Site>, session: Session) -> Answer {
-    page::show(&account(&site, &session, None))
+    page::show(&account(&site, &session, None).await?)
 }
 
-fn account(site: &Site, session: &Session, fault: Option<Fault>) -> Account {
-    Account {
+async fn account(site: &Site, session: &Session, fault: Option<Fault>) -> Result<Account> {
+    Ok(Account {
         page: Page::of(site, session, "account", "Account"),
         fault,
         user: session.user.clone(),
         host: site.config.server.public_url.provider().to_string(),
         least: site.config.accounts.min_password,
+        sessions: site.users.sessions(session, site.clock.now()).await?,
+    })
+}
+
+#[derive(Deserialize)]
+pub struct About {
+    #[serde(default)]
+    display_name: String,
+    #[serde(default)]
+    mail: String,
+    /// A tag of ours; anything else is "as the browser asks".
+    #[serde(default)]
+    lang: String,
+    accept_from_contacts: Option<String>,
+}
+
+/// Changes what the account says of its owner, and what is done for them unasked.
+pub async fn change(site: Data<Site>, form: Form<About>) -> Answer {
+    let Form { mut session, fields } = form;
+    let lang = Lang::from_code(&fields.lang);
+    let profile = Profile {
+        display_name: Some(fields.display_name.clone()),
+        mail: Some(fields.mail.clone()),
+        language: Some(lang),
+        accept_from_contacts: Some(fields.accept_from_contacts.is_some()),
+    };
+    match site.users.change(&session.user.name, profile).await {
+        Ok(_) => {
+            let mut answer = page::go("/account");
+            answer
+                .add_cookie(&reader::language_cookie(&site, lang))
+                .map_err(Error::internal)?;
+            Ok(answer)
+        }
+        Err(error) => {
+            // What was typed stays in the form.
+            session.user.display_name = fields.display_name;
+            session.user.mail = fields.mail;
+            let again = account(&site, &session, Some(Fault::of(error)?)).await?;
+            page::show_again(&again.fault, &again)
+        }
     }
+}
+
+#[derive(Deserialize)]
+pub struct Ended {
+    /// Which session; all others where it is left out.
+    session: Option<String>,
+}
+
+/// Ends a session of this account, or all but this one (T-72).
+pub async fn end_sessions(site: Data<Site>, form: Form<Ended>) -> Answer {
+    let back = Problem::back_to("/account");
+    let ended = site.users.end_sessions(&form.session, form.fields.session.as_deref());
+    ended.await.map_err(back)?;
+    Ok(page::go("/account"))
 }
 
 #[derive(Deserialize)]
@@ -64,11 +125,19 @@ pub struct Language {
     next: String,
 }
 
-/// Keeps a choice of language in this browser; for those who are not signed in too.
-pub async fn choose_language(site: Data<Site>, form: OpenForm<Language>) -> Answer {
+/// Keeps a choice of language in this browser, and in the account of whoever is signed in.
+pub async fn choose_language(site: Data<Site>, session: Option<Session>, form: OpenForm<Language>) -> Answer {
+    let lang = Lang::from_code(&form.0.lang);
+    if let Some(session) = session {
+        let profile = Profile {
+            language: Some(lang),
+            ..Profile::default()
+        };
+        site.users.change(&session.user.name, profile).await?;
+    }
     let mut answer = page::go(session::way_back(&form.0.next));
     answer
-        .add_cookie(&reader::language_cookie(&site, Lang::from_code(&form.0.lang)))
+        .add_cookie(&reader::language_cookie(&site, lang))
         .map_err(Error::internal)?;
     Ok(answer)
 }
@@ -95,16 +164,17 @@ pub struct Passwords {
 }
 
 /// Changes the password. Every session ends with the old one, so this browser gets a new one (T-72).
-pub async fn change_password(site: Data<Site>, form: Form<Passwords>) -> Answer {
+pub async fn change_password(site: Data<Site>, request: HttpRequest, form: Form<Passwords>) -> Answer {
     let Form { session, fields } = form;
     let name = &session.user.name;
     match site.users.change_password(name, fields.old, fields.password).await {
         Ok(()) => {
-            let token = site.users.open_session(name, site.clock.now()).await?;
+            let visitor = session::visitor(&request, &site);
+            let token = site.users.open_session_for(name, visitor, site.clock.now()).await?;
             Ok(auth::go_with_session(&site, "/account", &token))
         }
         Err(error) => {
-            let again = account(&site, &session, Some(Fault::of(error)?));
+            let again = account(&site, &session, Some(Fault::of(error)?)).await?;
             page::show_again(&again.fault, &again)
         }
     }

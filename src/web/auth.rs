@@ -9,6 +9,7 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::error::Error;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::NewUser;
@@ -18,6 +19,7 @@ use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;
 use crate::web::page::Page;
+use crate::web::reader;
 use crate::web::session;
 use crate::web::session::Form;
 use crate::web::session::NoFields;
@@ -60,9 +62,18 @@ pub struct Credentials {
 
 pub async fn sign_in(site: Data<Site>, request: HttpRequest, form: OpenForm<Credentials>) -> Answer {
     let Credentials { name, password, next } = form.0;
-    let from = session::asker(&request, &site);
-    match site.users.sign_in(&name, password, &from, site.clock.now()).await {
-        Ok(token) => Ok(go_with_session(&site, session::way_back(&next), &token)),
+    let visitor = session::visitor(&request, &site);
+    match site.users.sign_in(&name, password, visitor, site.clock.now()).await {
+        Ok(token) => {
+            let mut answer = go_with_session(&site, session::way_back(&next), &token);
+            // What was chosen in another browser holds in this one, too.
+            if let Some(lang) = site.users.get(name.trim()).await?.language {
+                answer
+                    .add_cookie(&reader::language_cookie(&site, Some(lang)))
+                    .map_err(Error::internal)?;
+            }
+            Ok(answer)
+        }
         Err(error) => {
             let again = Login {
                 page: Page::public(&site, "Sign in"),
@@ -120,7 +131,7 @@ pub struct FirstAdmin {
     password: String,
 }
 
-pub async fn set_up(site: Data<Site>, form: OpenForm<FirstAdmin>) -> Answer {
+pub async fn set_up(site: Data<Site>, request: HttpRequest, form: OpenForm<FirstAdmin>) -> Answer {
     let (form, now) = (form.0, site.clock.now());
     let code = Secret::new(&*form.code);
     // A link that is over is no fault in the form: no correction of it will help.
@@ -134,7 +145,8 @@ pub async fn set_up(site: Data<Site>, form: OpenForm<FirstAdmin>) -> Answer {
     };
     match site.users.create_first_admin(&code, new, now).await {
         Ok(user) => {
-            let token = site.users.open_session(&user.name, now).await?;
+            let visitor = session::visitor(&request, &site);
+            let token = site.users.open_session_for(&user.name, visitor, now).await?;
             Ok(go_with_session(&site, "/home", &token))
         }
         Err(error) => {

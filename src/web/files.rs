@@ -1,4 +1,4 @@
-//! One's own files: looked through, uploaded, downloaded, removed.
+//! One's own files: looked through, uploaded, downloaded.
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
@@ -6,7 +6,6 @@ use actix_web::body::BodyStream;
 use actix_web::body::SizedStream;
 use actix_web::http::header;
 use actix_web::web::Data;
-use actix_web::web::Query;
 use askama::Template;
 use futures_util::StreamExt;
 use percent_encoding::AsciiSet;
@@ -17,14 +16,13 @@ use tokio_util::io::ReaderStream;
 
 use crate::client::ByteStream;
 use crate::clock::Timestamp;
-use crate::dav;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Entry;
-use crate::files::Replace;
 use crate::files::Tree;
 use crate::files::TreePath;
+use crate::shares::SentShare;
 use crate::site::Site;
 use crate::users::Session;
 use crate::web::filters;
@@ -55,6 +53,8 @@ struct Row {
     href: String,
     /// Its path as the value of a query.
     path: String,
+    /// Who may get at it by a share of its own.
+    shares: Vec<SentShare>,
 }
 
 #[derive(Template)]
@@ -65,8 +65,11 @@ struct List {
     here: String,
     /// The folder as the forms name it.
     path: String,
+    /// Where all of it is to be had as one file; none for what is nobody's need.
+    zip: Option<String>,
     rows: Vec<Row>,
     cut: bool,
+    most: u64,
 }
 
 /// A folder as a page, a file as a download.
@@ -78,7 +81,11 @@ pub async fn open(site: Data<Site>, session: Session, request: HttpRequest) -> A
     }
     let entries = tree.list(&path, ROWS).await?;
     let cut = entries.len() == ROWS;
-    let rows: Result<Vec<_>> = entries.into_iter().map(|entry| row(&path, entry)).collect();
+    let shares = site
+        .shares
+        .open_below(&session.user.name, &path, site.clock.now())
+        .await?;
+    let rows: Result<Vec<_>> = entries.into_iter().map(|entry| row(&path, entry, &shares)).collect();
     let mut rows = rows?;
     rows.sort_by(|a, b| b.folder.cmp(&a.folder).then_with(|| a.name.cmp(&b.name)));
     page::show(&List {
@@ -86,14 +93,17 @@ pub async fn open(site: Data<Site>, session: Session, request: HttpRequest) -> A
         crumbs: crumbs("Files", "/files", &path),
         here: href(&path),
         path: path.to_string(),
+        zip: (!rows.is_empty() && !path.is_root()).then(|| format!("/zip/{}", path.to_url())),
         rows,
         cut,
+        most: site.config.files.max_upload.0,
     })
 }
 
-fn row(folder: &TreePath, entry: Entry) -> Result<Row> {
+fn row(folder: &TreePath, entry: Entry, shares: &[SentShare]) -> Result<Row> {
     let path = folder.join(&entry.name)?;
     Ok(Row {
+        shares: shares.iter().filter(|share| share.path == path).cloned().collect(),
         folder: entry.is_folder(),
         size: entry.size,
         modified: entry.modified,
@@ -138,6 +148,14 @@ async fn download(tree: &Tree, path: &TreePath) -> Answer {
     Ok(attachment(&entry.name, Some(entry.size), Box::pin(content)))
 }
 
+/// A folder as one file to keep.
+pub async fn zip(site: Data<Site>, session: Session, request: HttpRequest) -> Answer {
+    let path = below(&request, "/zip")?;
+    let content = site.homes.of(&session.user.name).await?.zip(&path).await?;
+    let name = format!("{}.zip", path.name().unwrap_or("files"));
+    Ok(attachment(&name, None, content))
+}
+
 /// A file as something to keep: whatever is in it, it never runs as a page of ours (T-64).
 pub fn attachment(name: &str, size: Option<u64>, content: ByteStream) -> HttpResponse {
     let content = content.map(|chunk| chunk.map_err(|error| Box::<dyn std::error::Error>::from(error.to_string())));
@@ -174,18 +192,23 @@ fn disposition(name: &str) -> String {
 pub async fn upload(site: Data<Site>, request: HttpRequest, mut form: FileForm) -> Answer {
     let path = below(&request, "/files")?;
     let tree = site.homes.of(&form.session.user.name).await?;
-    let replace = if form.replace { Replace::Always } else { Replace::Never };
     let most = site.config.files.max_upload.0;
     let back = || Problem::back_to(href(&path));
-    let mut stored = 0;
-    while let Some((name, content)) = form.next().await.map_err(back())? {
+    let mut chosen = 0;
+    while let Some((name, mut content)) = form.next().await.map_err(back())? {
+        chosen += 1;
         let place = path.join(&name).map_err(back())?;
-        tree.store(&place, content, most, replace.clone())
-            .await
-            .map_err(|error| back()(name_taken(error, &place)))?;
-        stored += 1;
+        match form.taken.place(&tree, place.clone()).await.map_err(back())? {
+            Some((place, replace)) => tree
+                .store(&place, content, most, replace)
+                .await
+                .map(drop)
+                .map_err(|error| back()(name_taken(error, &place)))?,
+            // The next file comes after this one, whether anybody wants it or not.
+            None => while content.next().await.transpose().map_err(back())?.is_some() {},
+        }
     }
-    if stored == 0 {
+    if chosen == 0 {
         return Err(back()(nothing_chosen()));
     }
     Ok(page::go(href(&path)))
@@ -202,7 +225,7 @@ fn name_taken(error: Error, path: &TreePath) -> Error {
     let name = path.name().unwrap_or_default();
     Error::new(
         Reason::AlreadyExists,
-        format!("There is already something called {name} here. Rename it, or say that it is to be replaced."),
+        format!("There is already something called {name} here. Say whether to keep both, to replace it, or to skip the new one."),
     )
 }
 
@@ -221,44 +244,6 @@ pub async fn make_folder(site: Data<Site>, form: Form<NewFolder>) -> Answer {
     };
     made.await.map_err(Problem::back_to(href(&folder)))?;
     Ok(page::go(href(&folder)))
-}
-
-#[derive(Deserialize)]
-pub struct Place {
-    #[serde(default)]
-    path: String,
-}
-
-#[derive(Template)]
-#[template(path = "delete.html")]
-struct Delete {
-    page: Page,
-    entry: Entry,
-    path: String,
-    usage: u64,
-    back: String,
-}
-
-pub async fn ask_delete(site: Data<Site>, session: Session, place: Query<Place>) -> Answer {
-    let path = TreePath::parse(&place.path)?;
-    let tree = site.homes.of(&session.user.name).await?;
-    let entry = tree.stat(&path).await?;
-    page::show(&Delete {
-        page: Page::of(&site, &session, "files", format!("Delete {}?", entry.name)),
-        usage: tree.usage(&path).await?,
-        path: path.to_string(),
-        back: href(&path.parent().unwrap_or_default()),
-        entry,
-    })
-}
-
-pub async fn delete(site: Data<Site>, form: Form<Place>) -> Answer {
-    let path = TreePath::parse(&form.fields.path)?;
-    let user = &form.session.user.name;
-    let tree = site.homes.of(user).await?;
-    site.shares.stop_below(user, &path, site.clock.now()).await?;
-    dav::remove(&tree, &site.ledger, user, &path).await?;
-    Ok(page::go(href(&path.parent().unwrap_or_default())))
 }
 
 #[cfg(test)]

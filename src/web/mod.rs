@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod arrange;
 mod assets;
 mod auth;
 mod contacts;
@@ -69,16 +70,27 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/files{path:(/.*)?}", get().to(files::open))
         .route("/files{path:(/.*)?}", post().to(files::upload))
         .route("/new-folder", post().to(files::make_folder))
-        .route("/delete", get().to(files::ask_delete))
-        .route("/delete", post().to(files::delete))
+        .route("/zip{path:(/.*)?}", get().to(files::zip))
+        .route("/uploads", post().to(upload::begin))
+        .route("/uploads/{upload}", post().to(upload::part))
+        .route("/uploads/{upload}/cancel", post().to(upload::cancel))
+        .route("/rename", get().to(arrange::ask_rename))
+        .route("/rename", post().to(arrange::rename))
+        .route("/move", get().to(arrange::ask_move))
+        .route("/move", post().to(arrange::move_there))
+        .route("/delete", get().to(arrange::ask_delete))
+        .route("/delete", post().to(arrange::delete))
         .route("/shares/new", get().to(sent::new))
         .route("/shares/new", post().to(sent::create))
         .route("/shares/sent", get().to(sent::list))
         .route(r"/shares/sent/{id:\d+}", get().to(sent::show))
+        .route(r"/shares/sent/{id:\d+}/stop", get().to(sent::ask_stop))
         .route(r"/shares/sent/{id:\d+}/stop", post().to(sent::stop))
         .route(r"/shares/sent/{id:\d+}/retry", post().to(sent::retry))
         .route("/shares/received", get().to(received::list))
+        .route("/shares/received/decide", post().to(received::decide_all))
         .route(r"/shares/received/{id:\d+}", get().to(received::show))
+        .route(r"/shares/received/{id:\d+}/check", post().to(received::check))
         .route(r"/shares/received/{id:\d+}/{verb}", post().to(received::decide))
         .route(r"/shares/from/{id:\d+}{path:(/.*)?}", get().to(remote::browse))
         .route(r"/shares/from/{id:\d+}{path:(/.*)?}", post().to(remote::upload))
@@ -91,8 +103,10 @@ pub fn configure(service: &mut ServiceConfig) {
         .route(r"/requests/sent/{id:\d+}/close", post().to(requests::close))
         .route(r"/requests/sent/{id:\d+}/retry", post().to(requests::retry))
         .route("/account", get().to(account::show))
+        .route("/account", post().to(account::change))
         .route("/account/theme", post().to(account::choose_theme))
         .route("/account/password", post().to(account::change_password))
+        .route("/account/sessions/end", post().to(account::end_sessions))
         // For admins
         .route("/admin/servers", get().to(admin::servers::list))
         .route("/admin/servers", post().to(admin::servers::set))

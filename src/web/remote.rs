@@ -1,10 +1,19 @@
 //! What is shared with one, opened where it is: on the other server.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
 use actix_web::HttpRequest;
 use actix_web::web::Data;
 use actix_web::web::Path;
+use actix_web::web::Query;
 use askama::Template;
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::json;
 
+use crate::client::ByteStream;
 use crate::error::Result;
 use crate::files::TreePath;
 use crate::remote::RemoteEntry;
@@ -18,7 +27,12 @@ use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Page;
 use crate::web::page::Problem;
+use crate::web::page::escaped;
+use crate::web::reader::said;
 use crate::web::upload::FileForm;
+use crate::web::upload::is_scripted;
+use crate::web::upload::told;
+use crate::web::words;
 
 struct Row {
     entry: RemoteEntry,
@@ -34,6 +48,13 @@ struct List {
     crumbs: Vec<Crumb>,
     here: String,
     rows: Vec<Row>,
+    /// What was just stored there, as their server lists it now.
+    stored: Option<RemoteEntry>,
+}
+
+#[derive(Deserialize)]
+pub struct After {
+    stored: Option<String>,
 }
 
 /// The page of a received share.
@@ -41,7 +62,13 @@ fn root(share: &ReceivedShare) -> String {
     format!("/shares/from/{}", share.id)
 }
 
-pub async fn browse(site: Data<Site>, session: Session, path: Path<(String, String)>, request: HttpRequest) -> Answer {
+pub async fn browse(
+    site: Data<Site>,
+    session: Session,
+    path: Path<(String, String)>,
+    after: Query<After>,
+    request: HttpRequest,
+) -> Answer {
     let share = site.shares.received_share(&session.user.name, &path.0).await?;
     let path = files::below(&request, &root(&share))?;
     let entries = site.remote.list(&share, &path).await?;
@@ -51,6 +78,11 @@ pub async fn browse(site: Data<Site>, session: Session, path: Path<(String, Stri
         page: Page::of(&site, &session, "received", path.name().unwrap_or(&share.name)),
         crumbs: files::crumbs(&share.name, &root(&share), &path),
         here: format!("{}/{}", root(&share), path.to_url()),
+        // Only what is there is said to be: anybody can make a link.
+        stored: entries
+            .iter()
+            .find(|entry| !entry.folder && Some(&entry.name) == after.stored.as_ref())
+            .cloned(),
         rows: entries.into_iter().map(|entry| row(&share, &path, entry)).collect(),
         share,
     })
@@ -97,24 +129,56 @@ pub async fn upload(
     let folder = files::below(&request, &root(&share))?;
     let here = format!("{}/{}", root(&share), folder.to_url());
     let sent = pass_on(&site, &share, &folder, &mut form).await;
-    sent.map_err(Problem::back_to(&*here))?;
-    Ok(page::go(here))
+    if is_scripted(&request) {
+        return Ok(told(sent.map(|sent| json!({ "done": true, "message": stored(&site, &share, &sent) }))));
+    }
+    let sent = sent.map_err(Problem::back_to(&*here))?;
+    Ok(page::go(format!("{here}?stored={}", escaped(&sent.last))))
 }
 
-async fn pass_on(site: &Site, share: &ReceivedShare, folder: &TreePath, form: &mut FileForm) -> Result<()> {
-    let mut sent = 0;
+/// What their server has taken and said so.
+struct Sent {
+    last: String,
+    bytes: u64,
+}
+
+fn stored(site: &Site, share: &ReceivedShare, sent: &Sent) -> String {
+    said(
+        "Stored on {host}: {size}, {time}.",
+        &[
+            ("host", &share.sender.provider.to_string()),
+            ("size", &words::size(&sent.bytes)),
+            ("time", &words::when(&site.clock.now())),
+        ],
+    )
+}
+
+async fn pass_on(site: &Site, share: &ReceivedShare, folder: &TreePath, form: &mut FileForm) -> Result<Sent> {
+    let mut sent = None;
     while let Some((name, content)) = form.next().await? {
         let place = if share.is_folder() {
             folder.join(&name)?
         } else {
             TreePath::root()
         };
+        let (content, bytes) = counted(content);
         site.remote.put(share, &place, content, None).await?;
-        sent += 1;
+        sent = Some(Sent {
+            last: place.name().unwrap_or(&share.name).to_owned(),
+            bytes: bytes.load(Ordering::Relaxed),
+        });
     }
-    if sent == 0 {
-        Err(files::nothing_chosen())
-    } else {
-        Ok(())
-    }
+    sent.ok_or_else(files::nothing_chosen)
+}
+
+/// A stream, and how many bytes went through it.
+fn counted(content: ByteStream) -> (ByteStream, Arc<AtomicU64>) {
+    let bytes = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&bytes);
+    let content = content.inspect(move |chunk| {
+        if let Ok(chunk) = chunk {
+            count.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+    });
+    (Box::pin(content), bytes)
 }

@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::Session;
+use crate::users::Visitor;
 use crate::web::page::Problem;
 
 /// The longest form, in bytes: a pasted mail of the length that is looked through, with every byte escaped.
@@ -38,6 +39,13 @@ pub struct Form<T> {
 
 /// A form from one of our pages by someone who has no session yet, and so no token.
 pub struct OpenForm<T>(pub T);
+
+/// A request that the script of one of our pages sent for a signed-in person: what is asked of a [`Form`] is asked of it,
+/// the token being in a header (T-70).
+pub struct Scripted(pub Session);
+
+/// The header for it.
+const FORM_TOKEN: &str = "x-ocm-form-token";
 
 /// What a form holds that is but a button.
 #[derive(Deserialize)]
@@ -92,6 +100,22 @@ impl<T: DeserializeOwned> FromRequest for Form<T> {
                 fields: read(&body)?,
                 session,
             })
+        })
+    }
+}
+
+impl FromRequest for Scripted {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            check_origin(&request)?;
+            let session = of(&request).await?;
+            let token = request.headers().get(FORM_TOKEN);
+            check_token(&session, token.and_then(|token| token.to_str().ok()).unwrap_or_default())?;
+            Ok(Self(session))
         })
     }
 }
@@ -226,6 +250,48 @@ pub fn asker(request: &HttpRequest, site: &Site) -> String {
         .map_or_else(direct, |last| last.trim().to_owned())
 }
 
+/// Who opens a session, as their browser tells.
+pub fn visitor(request: &HttpRequest, site: &Site) -> Visitor {
+    let agent = request.headers().get(header::USER_AGENT);
+    Visitor {
+        from: asker(request, site),
+        browser: browser(agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default()),
+    }
+}
+
+/// A browser in a few words, such as `Firefox, Linux`; empty for one that nobody would know by its name. Each claims to be
+/// the ones that came before it, so the later names are looked for first.
+fn browser(agent: &str) -> String {
+    let named = |known: &[(&str, &'static str)]| {
+        let found = known.iter().find(|(mark, _)| agent.contains(mark));
+        found.map_or("", |(_, name)| *name)
+    };
+    let program = named(&[
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("CriOS/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ]);
+    let system = named(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (program, system) {
+        ("", system) => system.to_owned(),
+        (program, "") => program.to_owned(),
+        (program, system) => format!("{program}, {system}"),
+    }
+}
+
 /// Where a sign-in may lead back to: a path on this server, or home. Browsers read `//host` and `/\host` as other
 /// servers, and leave out tabs and line breaks before they look (T-69).
 pub fn way_back(next: &str) -> &str {
@@ -263,6 +329,28 @@ fn unreadable() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn t72_a_browser_is_known_by_a_few_words_of_ours_never_by_its_own() {
+        let check = |agent: &str, expected: &str| assert_eq!(browser(agent), expected, "{agent}");
+        check(
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "Firefox, Linux",
+        );
+        check(
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 \
+             Edg/140.0.0.0",
+            "Edge, Windows",
+        );
+        check(
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 \
+             Safari/604.1",
+            "Safari, iPhone",
+        );
+        check("curl/8.0", "curl");
+        check("<script>alert(1)</script>", "");
+        check("", "");
+    }
 
     #[test]
     fn t69_signing_in_never_leads_to_another_server() {

@@ -39,6 +39,7 @@ fn example(route: &str) -> String {
         .replace("{address}", "x%40y.example")
         .replace("{host}", "x.example")
         .replace("{verb}", "accept")
+        .replace("{upload}", "x")
         .replace("{file}", "icon.svg")
 }
 

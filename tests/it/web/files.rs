@@ -32,7 +32,7 @@ async fn files_are_uploaded_replaced_only_if_asked_and_deleted_only_after_a_page
     assert_eq!(ada.get("/files/b.txt").await.body, "two");
     let replace = [
         ("form_token", None, &*token),
-        ("replace", None, "yes"),
+        ("taken", None, "replace"),
         ("file", Some("b.txt"), "other"),
     ];
     ada.multipart("/files/", &replace).await.expect_status(303);

@@ -140,6 +140,8 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/contacts/{address}/remove", format!("{contact}/remove")),
         ("/files{path:(/.*)?}", "/files/".to_owned()),
         ("/files{path:(/.*)?}", "/files/notes".to_owned()),
+        ("/rename", "/rename?path=notes%2Fa.txt".to_owned()),
+        ("/move", "/move?path=notes%2Fa.txt&to=".to_owned()),
         ("/delete", "/delete?path=notes".to_owned()),
         ("/shares/new", "/shares/new".to_owned()),
         ("/shares/new", "/shares/new?path=notes%2Fa.txt".to_owned()),
@@ -149,6 +151,7 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/requests/sent", "/requests/sent".to_owned()),
         ("/shares/sent", "/shares/sent".to_owned()),
         (r"/shares/sent/{id:\d+}", format!("/shares/sent/{sent}")),
+        (r"/shares/sent/{id:\d+}/stop", format!("/shares/sent/{sent}/stop")),
         ("/shares/received", "/shares/received".to_owned()),
         (r"/shares/received/{id:\d+}", format!("/shares/received/{received}")),
         (
@@ -194,7 +197,12 @@ async fn t71_every_page_is_well_formed_and_has_its_headers() {
         );
     }
     // Set-up is gone by now; a download and the style sheet are no pages.
-    let elsewhere = ["/setup", "/static/{file}", r"/shares/get/{id:\d+}{path:(/.*)?}"];
+    let elsewhere = [
+        "/setup",
+        "/static/{file}",
+        r"/shares/get/{id:\d+}{path:(/.*)?}",
+        "/zip{path:(/.*)?}",
+    ];
     let shown: BTreeSet<_> = pages.iter().map(|(route, _)| *route).chain(elsewhere).collect();
     let served = routes("get");
     assert_eq!(shown, served.iter().map(String::as_str).collect());
