@@ -34,6 +34,12 @@ impl Timestamp {
         Duration::from_secs(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
     }
 
+    /// The time of its day in UTC, for people: `14:05`.
+    pub fn time_of_day(self) -> String {
+        let minutes = self.0.rem_euclid(86_400) / 60;
+        format!("{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+
     /// The moment as an HTTP date (IMF-fixdate), for `Date` and `Last-Modified`.
     pub fn http_date(self) -> String {
         httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(u64::try_from(self.0).unwrap_or(0)))

@@ -155,6 +155,7 @@ pub struct Invites {
     pub expires: Span,
     pub max_expires: Span,
     pub max_uses: u32,
+    pub wayf_show_inviter: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -246,6 +247,7 @@ impl Default for Invites {
             expires: Span::seconds(7 * 86_400),
             max_expires: Span::seconds(90 * 86_400),
             max_uses: 100,
+            wayf_show_inviter: true,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The address book: people on other servers that a user has traded an invite with.
 
+pub mod card;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -14,6 +16,11 @@ use crate::store::Listing;
 use crate::store::Page;
 use crate::store::Record;
 use crate::store::Txn;
+
+/// Longest name that a user gives a contact, in characters.
+const MAX_NAME: usize = 255;
+/// Longest note about a contact, in characters.
+const MAX_NOTE: usize = 1000;
 
 /// How a contact came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +40,46 @@ pub struct Contact {
     pub email: String,
     pub since: Timestamp,
     pub via: Via,
+    #[serde(default)]
+    pub ours: Ours,
+}
+
+/// What our user says of a contact. The other server never learns of it, and nothing that it sends changes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ours {
+    /// What our user calls them; empty for the name that they gave.
+    pub name: String,
+    pub note: String,
+    /// Since when nothing of theirs is taken any more.
+    pub blocked: Option<Timestamp>,
+    /// The mail address of our user's that they were told; none where none was, or nobody wrote it down.
+    pub told_mail: Option<String>,
+}
+
+/// A change to [`Ours`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum Change {
+    Name { name: String },
+    Note { note: String },
+    Block,
+    Unblock,
+}
+
+impl Contact {
+    /// What they are called here: our user's name for them, else theirs, else their address.
+    pub fn shown_name(&self) -> String {
+        let given = [self.ours.name.trim(), self.name.trim()];
+        match given.into_iter().find(|name| !name.is_empty()) {
+            Some(name) => name.to_owned(),
+            None => self.address.to_string(),
+        }
+    }
+
+    pub fn is_blocked(&self) -> bool {
+        self.ours.blocked.is_some()
+    }
 }
 
 impl Record for Contact {
@@ -65,7 +112,7 @@ impl Record for Admission {
     }
 }
 
-/// Adds a contact, or takes over a newer name and mail address of one that is there.
+/// Adds a contact, or takes over a newer name and mail address of one that is there; a block stays.
 pub async fn add(txn: &mut Txn, contact: &Contact) -> Result<()> {
     let provider = &contact.address.provider;
     if admission(txn, provider).await?.is_none() {
@@ -77,11 +124,78 @@ pub async fn add(txn: &mut Txn, contact: &Contact) -> Result<()> {
         .await?;
     }
     let known = txn.get::<Contact>(contact.key()).await?;
-    txn.put(&Contact {
-        since: known.map_or(contact.since, |known| known.since),
-        ..contact.clone()
+    txn.put(&match known {
+        Some(known) => Contact {
+            since: known.since,
+            via: known.via,
+            ours: Ours {
+                told_mail: contact.ours.told_mail.clone().or(known.ours.told_mail),
+                ..known.ours
+            },
+            ..contact.clone()
+        },
+        None => contact.clone(),
     })
     .await
+}
+
+/// Notes what our user says of a contact.
+///
+/// # Errors
+///
+/// [`Reason::NotFound`](crate::error::Reason::NotFound) if they are not in the address book;
+/// [`Reason::Invalid`](crate::error::Reason::Invalid) naming `name` or `note`.
+pub async fn change(
+    txn: &mut Txn,
+    user: &str,
+    address: &OcmAddress,
+    change: &Change,
+    now: Timestamp,
+) -> Result<Contact> {
+    let mut contact = get(txn, user, address).await?.ok_or_else(no_such_contact)?;
+    let ours = &mut contact.ours;
+    match change {
+        Change::Name { name } => ours.name = line("name", name)?,
+        Change::Note { note } => ours.note = text("note", note)?,
+        Change::Block => ours.blocked = ours.blocked.or(Some(now)),
+        Change::Unblock => ours.blocked = None,
+    }
+    txn.put(&contact).await?;
+    Ok(contact)
+}
+
+fn line(field: &'static str, given: &str) -> Result<String> {
+    let given = given.trim();
+    if given.chars().count() > MAX_NAME || given.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            field,
+            format!("At most {MAX_NAME} characters, and no control characters."),
+        ));
+    }
+    Ok(given.to_owned())
+}
+
+fn text(field: &'static str, given: &str) -> Result<String> {
+    let given = given.replace("\r\n", "\n");
+    let given = given.trim();
+    if given.chars().count() > MAX_NOTE || given.chars().any(|c| c.is_control() && c != '\n') {
+        return Err(Error::invalid(
+            field,
+            format!("At most {MAX_NOTE} characters of plain text."),
+        ));
+    }
+    Ok(given.to_owned())
+}
+
+pub fn no_such_contact() -> Error {
+    Error::not_found("There is no such contact.").in_field("address")
+}
+
+/// Whether this user will have nothing of somebody.
+pub async fn is_blocked(txn: &mut Txn, user: &str, address: &OcmAddress) -> Result<bool> {
+    Ok(get(txn, user, address)
+        .await?
+        .is_some_and(|contact| contact.is_blocked()))
 }
 
 /// The contact at this address. A server may have wrapped an id when the invite was traded and write it plainly since its
@@ -118,7 +232,7 @@ pub async fn list(txn: &mut Txn, user: &str, page: &Page) -> Result<Listing<Cont
 pub async fn remove(txn: &mut Txn, user: &str, address: &OcmAddress) -> Result<Contact> {
     txn.delete::<Contact>(key(user, address))
         .await?
-        .ok_or_else(|| Error::not_found("There is no such contact.").in_field("address"))
+        .ok_or_else(no_such_contact)
 }
 
 /// Whether, and through whom, a server was let in by an invite.

@@ -97,6 +97,8 @@ reasons! {
     // Invitations
     InviteUnknown "token-invalid" Invalid;
     InviteUsed "invite-used" Conflict;
+    InviteExpired "invite-expired" Conflict;
+    InviteRevoked "invite-revoked" Conflict;
     InviteUsedElsewhere "invite-used-elsewhere" Conflict;
     // Other servers
     NameNotFound "name-not-found" Peer;

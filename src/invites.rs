@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::client::Answer;
 use crate::client::Client;
 use crate::client::MAX_ANSWER;
 use crate::client::Outbound;
@@ -14,6 +15,7 @@ use crate::config::Invites as Settings;
 use crate::config::PublicUrl;
 use crate::contacts;
 use crate::contacts::Contact;
+use crate::contacts::Ours;
 use crate::contacts::Via;
 use crate::error::Error;
 use crate::error::Reason;
@@ -234,8 +236,8 @@ impl Invites {
     ///
     /// # Errors
     ///
-    /// [`Reason::InviteUnknown`] for a token that is unknown, revoked, used up or past its time: a stranger can't tell
-    /// which.
+    /// [`Reason::InviteUnknown`] for a token that nobody was given here. Whoever has one that was is told what became of
+    /// it: [`Reason::InviteRevoked`], [`Reason::InviteUsed`], [`Reason::InviteExpired`].
     pub async fn peek(&self, token: &str, now: Timestamp) -> Result<(SentInvite, User)> {
         let hash = hash_of(token);
         let found = self
@@ -248,14 +250,28 @@ impl Invites {
                 Ok(user.map(|user| (invite, user)))
             })
             .await?;
-        found
-            .filter(|(invite, _)| invite.state(now) == InviteState::Open)
-            .ok_or_else(|| {
-                Error::new(
-                    Reason::InviteUnknown,
-                    "This invite is not valid any more. Ask for a new one.",
-                )
-            })
+        let Some((invite, user)) = found else {
+            return Err(Error::new(
+                Reason::InviteUnknown,
+                "This server knows no such invitation. Perhaps part of the link is missing.",
+            ));
+        };
+        let over = match invite.state(now) {
+            InviteState::Open => return Ok((invite, user)),
+            InviteState::Used => Error::new(
+                Reason::InviteUsed,
+                "This invitation has been used already. If it was not you, tell whoever sent it to you.",
+            ),
+            InviteState::Revoked => Error::new(
+                Reason::InviteRevoked,
+                "This invitation was cancelled by whoever made it. Ask for a new one.",
+            ),
+            InviteState::Expired => Error::new(
+                Reason::InviteExpired,
+                "This invitation was not used in time, and has ended. Ask for a new one.",
+            ),
+        };
+        Err(over)
     }
 
     /// Whether this is the token of an invite of ours, wherever that stands: whoever has it was given it once.
@@ -353,6 +369,10 @@ impl Invites {
                         email: shown(&request.email),
                         since: now,
                         via: Via::SentInvite,
+                        ours: Ours {
+                            told_mail: Some(ours.email.clone()),
+                            ..Ours::default()
+                        },
                     };
                     contacts::add(txn, &contact).await?;
                     Ok(Redeemed::Now(ours))
@@ -368,36 +388,52 @@ impl Invites {
     ///
     /// [`Reason::CodeUnreadable`]; [`Reason::OwnServer`] for an invite of this very server.
     pub fn read(&self, text: &str) -> Result<InviteString> {
-        let pasted = InviteString::read_anything(text).map_err(|_| {
-            Error::new(
-                Reason::CodeUnreadable,
-                "This is not an invite. It should be a link or a long code; perhaps part of it is missing.",
-            )
-            .in_field("text")
+        let pasted = InviteString::read_anything(text).map_err(|invalid| {
+            let shape = "An invitation is a link with /wayf in it, or a long code. Perhaps part of it is missing.";
+            Error::new(Reason::CodeUnreadable, invalid.why().to_owned())
+                .and(&shape)
+                .in_field("text")
         })?;
         if pasted.provider == self.own {
             return Err(Error::new(
                 Reason::OwnServer,
-                "This invite comes from this very server: you two are already neighbours.",
+                "This invitation comes from this very server: you two are already neighbours.",
             ));
         }
         Ok(pasted)
     }
 
-    /// Accepts an invite for `user`: tells its server who they are, and makes the inviter their contact.
+    /// The contact that this very invite brought `user` before, if they still are one: there is nothing left to accept.
+    pub async fn accepted_before(&self, user: &str, invite: &InviteString) -> Result<Option<Contact>> {
+        let hash = hash_of(invite.token.expose());
+        self.store
+            .read(async |txn| match txn.get::<ReceivedInvite>([user, &hash]).await? {
+                Some(known) if known.provider == invite.provider => contacts::get(txn, user, &known.address).await,
+                _ => Ok(None),
+            })
+            .await
+    }
+
+    /// Accepts an invite for `user`: tells its server who they are, with their mail address if `tell_mail`, and makes the
+    /// inviter their contact. What made them one before is not sent again.
     ///
     /// # Errors
     ///
-    /// As [`Invites::read`]; [`Reason::WeRefuseThem`]; [`Reason::InviteUnknown`]; [`Reason::InviteUsedElsewhere`]; other
-    /// reasons of [`Kind::Peer`](crate::error::Kind::Peer) if that server can't be reached or refuses us.
-    pub async fn accept(&self, user: &User, invite: &InviteString, now: Timestamp) -> Result<Contact> {
+    /// As [`Invites::read`]; [`Reason::WeRefuseThem`]; [`Reason::InviteUnknown`]; [`Reason::InviteExpired`];
+    /// [`Reason::InviteUsedElsewhere`]; other reasons of [`Kind::Peer`](crate::error::Kind::Peer) if that server can't be
+    /// reached or refuses us.
+    pub async fn accept(&self, user: &User, invite: &InviteString, tell_mail: bool, now: Timestamp) -> Result<Contact> {
+        if let Some(contact) = self.accepted_before(&user.name, invite).await? {
+            return Ok(contact);
+        }
         let host = &invite.provider;
+        let mail = if tell_mail { user.mail.as_str() } else { "" };
         let peer = self.peers.meet(host, Purpose::Invite).await?;
         let request = InviteAcceptanceRequest {
             recipient_provider: self.own.clone(),
             token: invite.token.clone(),
             user_id: user.name.clone(),
-            email: user.mail.clone(),
+            email: mail.to_owned(),
             name: user.display_name.clone(),
         };
         let mut message = request.to_json();
@@ -415,17 +451,19 @@ impl Invites {
             (409, Err(_)) => {
                 return Err(Error::new(
                     Reason::InviteUsedElsewhere,
-                    "Somebody has already used this invite. If it was not you, tell the sender.",
+                    "Somebody has already used this invitation. If it was not you, tell the sender.",
                 ));
             }
-            (400 | 404, _)
-                if answer
-                    .complaint()
-                    .is_none_or(|said| !said.to_ascii_lowercase().contains("signature")) =>
-            {
+            (400 | 404 | 410, _) if says(&answer, "expire") => {
+                return Err(Error::new(
+                    Reason::InviteExpired,
+                    format!("{host} says that this invitation has expired."),
+                ));
+            }
+            (400 | 404 | 410, _) if !says(&answer, "signature") => {
                 return Err(Error::new(
                     Reason::InviteUnknown,
-                    format!("{host} does not know this invite. It may have been revoked or have expired."),
+                    format!("{host} does not know this invitation. It may have been cancelled or have expired."),
                 ));
             }
             (200 | 201, Err(invalid)) => {
@@ -451,6 +489,10 @@ impl Invites {
             email: shown(&theirs.email),
             since: now,
             via: Via::ReceivedInvite,
+            ours: Ours {
+                told_mail: Some(mail.to_owned()),
+                ..Ours::default()
+            },
         };
         let received = ReceivedInvite {
             user: user.name.clone(),
@@ -475,6 +517,12 @@ async fn own_invite(txn: &mut Txn, user: &str, id: &str) -> Result<SentInvite> {
         .await?
         .filter(|invite| invite.user == user)
         .ok_or_else(|| Error::not_found("There is no such invite.").in_field("id"))
+}
+
+/// Whether the complaint in an answer has this word.
+fn says(answer: &Answer, word: &str) -> bool {
+    let complaint = answer.complaint();
+    complaint.is_some_and(|said| said.to_ascii_lowercase().contains(word))
 }
 
 /// A remote name or mail address as it is kept: cut, and without what could disturb a line of text.

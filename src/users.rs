@@ -196,8 +196,9 @@ pub struct Users {
     store: Store,
     settings: Accounts,
     hashing: Arc<Semaphore>,
-    /// Wrong passwords by account and address, so that guessing is slow and nobody locks out somebody else.
-    failures: Cache<(String, String), u32>,
+    /// Tries by account and address, so that guessing is slow and nobody locks out somebody else: how many there were, and
+    /// until when they count.
+    failures: Cache<(String, String), (u32, Timestamp)>,
 }
 
 impl Users {
@@ -289,15 +290,16 @@ impl Users {
         let (name, visitor) = (name.trim().to_lowercase(), visitor.into());
         let tried = (name.clone(), visitor.from.clone());
         // Counted before the password is looked at, or many at once would count as one (T-74).
-        let tries = self
-            .failures
-            .entry(tried.clone())
-            .and_upsert_with(|before| before.map_or(1, |b| b.into_value() + 1));
-        if tries.into_value() > TRIES {
-            return Err(Error::new(
-                Reason::Busy,
-                "Too many wrong passwords. Try again in fifteen minutes.",
-            ));
+        let tries = self.failures.entry(tried.clone()).and_upsert_with(|before| {
+            let before = before.map(moka::Entry::into_value).filter(|(_, until)| now < *until);
+            before.map_or((1, now.plus(TRIES_WITHIN)), |(count, until)| {
+                (count.saturating_add(1), until)
+            })
+        });
+        let (tries, until) = tries.into_value();
+        if tries > TRIES {
+            let message = format!("Too many wrong passwords. Try again after {} UTC.", until.time_of_day());
+            return Err(Error::new(Reason::Busy, message).retry_after(Some(now.until(until))));
         }
         let user = self.find(&name).await?;
         // An unknown name costs the same time as a wrong password, so that names can't be found out (T-36).
@@ -444,7 +446,10 @@ impl Users {
         let mail = profile.mail.map(|mail| mail.trim().to_owned());
         check_line("display_name", display_name.as_deref().unwrap_or_default())?;
         check_line("mail", mail.as_deref().unwrap_or_default())?;
-        if mail.as_deref().is_some_and(|mail| !mail.is_empty() && !mail.contains('@')) {
+        if mail
+            .as_deref()
+            .is_some_and(|mail| !mail.is_empty() && !mail.contains('@'))
+        {
             return Err(Error::invalid("mail", "This is no e-mail address."));
         }
         self.store
@@ -648,7 +653,13 @@ async fn has_admin(txn: &mut Txn) -> Result<bool> {
 async fn check_code(txn: &mut Txn, code: &Secret, now: Timestamp) -> Result<()> {
     let kept = txn.get::<SetupCode>(Key::of(["first-admin"])).await?;
     let fits = |kept: &SetupCode| now < kept.expires && Secret::new(&*kept.hash) == Secret::new(hash_of(code.expose()));
-    if code.is_empty() || has_admin(txn).await? || !kept.as_ref().is_some_and(fits) {
+    if has_admin(txn).await? {
+        return Err(Error::new(
+            Reason::SetupLinkInvalid,
+            "This server is set up already. Sign in instead.",
+        ));
+    }
+    if code.is_empty() || !kept.as_ref().is_some_and(fits) {
         return Err(Error::new(
             Reason::SetupLinkInvalid,
             "This set-up link is not valid any more. On the server, run `ocmesh setup-link` for a new one.",

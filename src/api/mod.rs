@@ -1,6 +1,7 @@
 //! The edge for programs: every command as a value, and what carries it out. The command line sends these over the
 //! admin socket, or runs them itself while no server does.
 
+mod contacts;
 mod directories;
 mod files;
 mod keys;
@@ -18,10 +19,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::client::ByteStream;
+use crate::contacts::Change;
 use crate::error::Error;
 use crate::error::Result;
 use crate::keys::Rotation;
 use crate::secret::Secret;
+use crate::shares::Parting;
 use crate::site::Site;
 use crate::store::Listing;
 use crate::store::Page;
@@ -69,16 +72,42 @@ pub enum Call {
     InviteRevoke {
         id: String,
     },
+    /// Where the invitation in a text is from, and what is known of that server; nothing is sent.
+    InviteRead {
+        user: Option<String>,
+        text: String,
+    },
     InviteAccept {
         user: Option<String>,
         text: String,
+        /// Keep the user's mail address from the other server.
+        #[serde(default)]
+        no_mail: bool,
     },
     ContactList {
         user: Option<String>,
     },
+    ContactShow {
+        user: Option<String>,
+        address: String,
+    },
+    ContactChange {
+        user: Option<String>,
+        address: String,
+        #[serde(flatten)]
+        change: Change,
+    },
     ContactRemove {
         user: Option<String>,
         address: String,
+        #[serde(default)]
+        parting: Parting,
+    },
+    /// One, or all where none is named; `form` is `vcard` or `jscontact`.
+    ContactExport {
+        user: Option<String>,
+        address: Option<String>,
+        form: String,
     },
     /// The content follows the call.
     FilePut {
@@ -212,6 +241,16 @@ pub enum Call {
     PeerExplain {
         host: String,
     },
+    /// A user of ours asks the admins to allow a server.
+    PeerAsk {
+        user: Option<String>,
+        host: String,
+    },
+    PeerAsked,
+    /// Answers that wish with no; a rule that allows the server is the yes.
+    PeerDismiss {
+        host: String,
+    },
     /// For a product or a server that is known; all products where none is named.
     PeerRecipe {
         name: Option<String>,
@@ -299,9 +338,13 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         } => people::create_invite(site, user, expires, uses, note).await?,
         Call::InviteList { user } => people::invites(site, user).await?,
         Call::InviteRevoke { id } => people::revoke_invite(site, &id).await?,
-        Call::InviteAccept { user, text } => people::accept_invite(site, user, &text).await?,
-        Call::ContactList { user } => people::contacts(site, user).await?,
-        Call::ContactRemove { user, address } => people::remove_contact(site, user, &address).await?,
+        Call::InviteRead { user, text } => contacts::read_invite(site, user, &text).await?,
+        Call::InviteAccept { user, text, no_mail } => contacts::accept_invite(site, user, &text, no_mail).await?,
+        Call::ContactList { user } => contacts::list(site, user).await?,
+        Call::ContactShow { user, address } => contacts::show(site, user, &address).await?,
+        Call::ContactChange { user, address, change } => contacts::change(site, user, &address, &change).await?,
+        Call::ContactRemove { user, address, parting } => contacts::remove(site, user, &address, parting).await?,
+        Call::ContactExport { user, address, form } => contacts::export(site, user, address.as_deref(), &form).await?,
         Call::FilePut { user, path } => files::put(site, user, &path, content).await?,
         Call::FileList { user, path } => files::list(site, user, &path).await?,
         Call::FileGet { user, path } => return files::get(site, user, &path).await.map(Answer::Content),
@@ -357,6 +400,9 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         } => servers::set(site, &host, signatures.as_deref(), dialect, by).await?,
         Call::PeerRefresh { host } => servers::refresh(site, &host).await?,
         Call::PeerExplain { host } => servers::explain(site, &host).await?,
+        Call::PeerAsk { user, host } => contacts::ask(site, user, &host).await?,
+        Call::PeerAsked => contacts::asked(site).await?,
+        Call::PeerDismiss { host } => contacts::dismiss(site, &host).await?,
         Call::PeerRecipe { name: None } => recipes::list(site)?,
         Call::PeerRecipe { name: Some(name) } => recipes::show(site, &name).await?,
         Call::DirectoryList => directories::list(site).await?,

@@ -1,4 +1,4 @@
-//! Users, invites and contacts, as programs see them.
+//! Users and the invites they send, as programs see them.
 
 use std::time::Duration;
 
@@ -8,18 +8,14 @@ use serde_json::json;
 use crate::api::every;
 use crate::api::rows;
 use crate::api::the_user;
-use crate::contacts;
-use crate::contacts::Contact;
 use crate::error::Error;
 use crate::error::Result;
 use crate::invites::NewInvite;
 use crate::invites::SentInvite;
 use crate::lang::Lang;
-use crate::ocm::address::OcmAddress;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::store::Key;
-use crate::store::Page;
 use crate::users::NewUser;
 use crate::users::Profile;
 use crate::users::User;
@@ -156,42 +152,4 @@ pub async fn revoke_invite(site: &Site, id: &str) -> Result<Value> {
         .ok_or_else(|| Error::not_found("There is no such invite.").in_field("id"))?;
     let invite = site.invites.revoke(&invite.user, id).await?;
     invite_row(site, invite)
-}
-
-pub async fn accept_invite(site: &Site, user: Option<String>, text: &str) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let invite = site.invites.read(text)?;
-    let contact = site.invites.accept(&user, &invite, site.clock.now()).await?;
-    Ok(json!({ "contact": contact_row(contact) }))
-}
-
-pub async fn contacts(site: &Site, user: Option<String>) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let list = async |page: Page| {
-        site.store
-            .read(async |txn| contacts::list(txn, &user.name, &page).await)
-            .await
-    };
-    Ok(rows(every(list).await?, contact_row))
-}
-
-pub async fn remove_contact(site: &Site, user: Option<String>, address: &str) -> Result<Value> {
-    let user = the_user(site, user).await?;
-    let address = OcmAddress::parse(address)?;
-    let contact = site
-        .store
-        .run(async |txn| contacts::remove(txn, &user.name, &address).await)
-        .await?;
-    Ok(contact_row(contact))
-}
-
-fn contact_row(contact: Contact) -> Value {
-    json!({
-        "address": contact.address.to_string(),
-        "name": contact.name,
-        "email": contact.email,
-        "provider": contact.address.provider.to_string(),
-        "since": contact.since.to_string(),
-        "via": contact.via,
-    })
 }

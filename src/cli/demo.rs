@@ -268,6 +268,7 @@ impl Story {
         let accept = |text: &Value| Call::InviteAccept {
             user: self.bob.user(),
             text: text.as_str().unwrap_or_default().to_owned(),
+            no_mail: false,
         };
         let accepted = self.bob.call(accept(&invite["string"])).await?;
         expect(accepted["contact"]["address"] == self.ada.address(), || {

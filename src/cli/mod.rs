@@ -112,6 +112,8 @@ struct Request {
     show: fn(&serde_json::Value) -> String,
     /// What would be lost, asked about first on a terminal.
     danger: Option<String>,
+    /// What will be done, asked about first on a terminal, and there only.
+    question: Option<String>,
 }
 
 impl Request {
@@ -122,6 +124,7 @@ impl Request {
             download: None,
             show,
             danger: None,
+            question: None,
         }
     }
 
@@ -132,6 +135,11 @@ impl Request {
 
     fn download(mut self, file: PathBuf) -> Self {
         self.download = Some(file);
+        self
+    }
+
+    fn question(mut self, what: String) -> Self {
+        self.question = Some(what);
         self
     }
 
@@ -196,6 +204,9 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Key(verb) => verb.request(),
     };
     confirm(request.danger.as_deref(), global.yes)?;
+    if std::io::stdin().is_terminal() {
+        confirm(request.question.as_deref(), global.yes)?;
+    }
     let show = request.show;
     let Some(answer) = connection::send(config, request).await? else {
         return Ok(());

@@ -33,6 +33,17 @@ pub enum Verb {
     Refresh { host: String },
     /// Say whether a server is allowed, and which rule decides
     Explain { host: String },
+    /// Ask the admins, in the name of a user, to allow a server
+    Ask {
+        host: String,
+        /// Whose wish; may be left out where there is only one user
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// Show which servers users ask for; "allow" is the yes to it
+    Asked,
+    /// Put aside what users ask for
+    Dismiss { host: String },
     /// Ask a server whether it can verify what this one signs
     Probe { host: String },
     /// Print what the admin of another server has to enter to federate with this one; without a name, for which products
@@ -90,6 +101,15 @@ impl Verb {
             }
             Self::Refresh { host } => Request::new(Call::PeerRefresh { host }, portrait),
             Self::Explain { host } => Request::new(Call::PeerExplain { host }, explanation),
+            Self::Ask { host, user } => Request::new(Call::PeerAsk { user, host }, |wish| {
+                format!("The admins see that {} is asked for.", table::field(wish, "host"))
+            }),
+            Self::Asked => Request::new(Call::PeerAsked, |wishes| {
+                table::rows(wishes, &["host", "user", "since"], "Nobody asks for a server.")
+            }),
+            Self::Dismiss { host } => Request::new(Call::PeerDismiss { host }, |dismissed| {
+                format!("Nobody asks for {} any more.", table::field(dismissed, "host"))
+            }),
             Self::Probe { host } => Request::new(Call::PeerProbe { host }, |probed| {
                 table::clean(&table::field(probed, "because"))
             }),

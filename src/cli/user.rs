@@ -114,7 +114,14 @@ impl Verb {
 }
 
 fn about(user: &Value) -> String {
-    let lines = ["address", "display_name", "mail", "admin", "language", "accept_from_contacts"];
+    let lines = [
+        "address",
+        "display_name",
+        "mail",
+        "admin",
+        "language",
+        "accept_from_contacts",
+    ];
     let line = |key: &&str| format!("{key}: {}", table::clean(&table::field(user, key)));
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }

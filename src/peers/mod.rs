@@ -2,10 +2,13 @@
 
 mod answers;
 mod known;
+mod lookalike;
 pub mod probe;
 mod proof;
 pub mod settings;
 pub mod trust;
+mod visitors;
+pub mod wishes;
 
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -120,6 +123,8 @@ pub struct Peers {
     settings: Federation,
     /// Since when, and how many strangers were looked up since.
     strangers: Arc<std::sync::Mutex<(Timestamp, u32)>>,
+    /// What people without an account here had looked up lately.
+    visitors: Arc<std::sync::Mutex<visitors::Lately>>,
     /// When what was last signed, for as long as it may be presented again.
     signed: Cache<[u8; 32], Timestamp>,
 }
@@ -149,6 +154,7 @@ impl Peers {
             own: config.server.public_url.provider().clone(),
             settings: config.federation.clone(),
             strangers: Arc::default(),
+            visitors: Arc::default(),
             signed: Cache::builder()
                 .max_capacity(SIGNED_LATELY)
                 .time_to_live(REPLAY_MARGIN)

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::contacts;
+use crate::contacts::Contact;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -152,7 +153,9 @@ impl Requests {
         let id = random::number();
         self.store
             .run(async |txn| {
-                if contacts_only && contacts::get(txn, &name, from).await?.is_none() {
+                let contact = contacts::get(txn, &name, from).await?;
+                // Who is blocked is told what a stranger is told.
+                if contact.as_ref().map_or(contacts_only, Contact::is_blocked) {
                     return Err(Error::new(
                         Reason::SenderNotTrusted,
                         "This server takes requests only between people who have traded an invite.",

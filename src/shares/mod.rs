@@ -3,6 +3,7 @@
 pub mod access;
 pub mod announce;
 pub mod legacy;
+mod parting;
 pub mod received;
 pub mod sent;
 
@@ -28,6 +29,7 @@ use crate::store::Store;
 use crate::store::Txn;
 
 pub use self::announce::NewShare;
+pub use self::parting::Parting;
 pub use self::received::ReceivedShare;
 pub use self::sent::SentShare;
 

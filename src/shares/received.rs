@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::config::Mode;
 use crate::contacts;
+use crate::contacts::Contact;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -164,7 +165,9 @@ impl Shares {
         let share = self
             .store
             .run(async |txn| {
-                if contacts_only && contacts::get(txn, &name, &message.sender).await?.is_none() {
+                let contact = contacts::get(txn, &name, &message.sender).await?;
+                // Who is blocked is told what a stranger is told.
+                if contact.as_ref().map_or(contacts_only, Contact::is_blocked) {
                     return Err(Error::new(
                         Reason::SenderNotTrusted,
                         "This server takes shares only between people who have traded an invite.",
@@ -189,8 +192,8 @@ impl Shares {
                 }
                 check_room(txn, &message.sender, &user.name, now).await?;
                 let mut share = record(message, &user.name, now);
-                let wanted = user.accept_from_contacts
-                    && contacts::get(txn, &user.name, &message.sender).await?.is_some();
+                let wanted =
+                    user.accept_from_contacts && contacts::get(txn, &user.name, &message.sender).await?.is_some();
                 if wanted {
                     accept_at_once(txn, &mut share, now).await?;
                 }

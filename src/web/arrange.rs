@@ -145,12 +145,7 @@ pub async fn ask_move(site: Data<Site>, session: Session, way: Query<Way>) -> An
     }
     let folders = folders_in(&tree, &to, &path).await?;
     page::show(&Move {
-        page: Page::of(
-            &site,
-            &session,
-            "files",
-            said("Move {name}", &[("name", &entry.name)]),
-        ),
+        page: Page::of(&site, &session, "files", said("Move {name}", &[("name", &entry.name)])),
         name: entry.name,
         crumbs,
         folders: folders

@@ -10,6 +10,8 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::http::INVITE_ACCEPT_DIALOG;
+use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::NewUser;
@@ -19,6 +21,7 @@ use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Fault;
 use crate::web::page::Page;
+use crate::web::page::escaped;
 use crate::web::reader;
 use crate::web::session;
 use crate::web::session::Form;
@@ -32,6 +35,8 @@ struct Login {
     fault: Option<Fault>,
     next: String,
     name: String,
+    /// Whether it is an invitation that waits behind.
+    invited: bool,
 }
 
 #[derive(Deserialize)]
@@ -44,12 +49,18 @@ pub async fn login(site: Data<Site>, session: Option<Session>, wanted: Query<Wan
     if session.is_some() {
         return Ok(page::go(session::way_back(&wanted.next)));
     }
-    page::show(&Login {
-        page: Page::public(&site, "Sign in"),
-        fault: None,
-        next: wanted.into_inner().next,
-        name: String::new(),
-    })
+    page::show(&login_page(&site, wanted.into_inner().next, String::new(), None))
+}
+
+/// Whatever is done on it, a wrong password or another language, it still leads to where somebody wanted to go.
+fn login_page(site: &Site, next: String, name: String, fault: Option<Fault>) -> Login {
+    Login {
+        page: Page::public(site, "Sign in").at(format!("/login?next={}", escaped(&next))),
+        fault,
+        invited: next.starts_with(INVITE_ACCEPT_DIALOG),
+        next,
+        name,
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,12 +86,7 @@ pub async fn sign_in(site: Data<Site>, request: HttpRequest, form: OpenForm<Cred
             Ok(answer)
         }
         Err(error) => {
-            let again = Login {
-                page: Page::public(&site, "Sign in"),
-                fault: Some(Fault::of(error)?),
-                next,
-                name,
-            };
+            let again = login_page(&site, next, name, Some(Fault::of(error)?));
             page::show_again(&again.fault, &again)
         }
     }
@@ -102,6 +108,7 @@ struct Setup {
     name: String,
     display_name: String,
     mail: String,
+    language: String,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +136,9 @@ pub struct FirstAdmin {
     display_name: String,
     mail: String,
     password: String,
+    /// A tag of ours; anything else is "as the browser asks".
+    #[serde(default)]
+    language: String,
 }
 
 pub async fn set_up(site: Data<Site>, request: HttpRequest, form: OpenForm<FirstAdmin>) -> Answer {
@@ -147,7 +157,13 @@ pub async fn set_up(site: Data<Site>, request: HttpRequest, form: OpenForm<First
         Ok(user) => {
             let visitor = session::visitor(&request, &site);
             let token = site.users.open_session_for(&user.name, visitor, now).await?;
-            Ok(go_with_session(&site, "/home", &token))
+            let mut answer = go_with_session(&site, "/home", &token);
+            if let Some(lang) = Lang::from_code(&form.language) {
+                answer
+                    .add_cookie(&reader::language_cookie(&site, Some(lang)))
+                    .map_err(Error::internal)?;
+            }
+            Ok(answer)
         }
         Err(error) => {
             let again = setup_page(&site, form, Some(Fault::of(error)?));
@@ -158,7 +174,7 @@ pub async fn set_up(site: Data<Site>, request: HttpRequest, form: OpenForm<First
 
 fn setup_page(site: &Site, form: FirstAdmin, fault: Option<Fault>) -> Setup {
     Setup {
-        page: Page::public(site, "Set up this server"),
+        page: Page::public(site, "Set up this server").at(format!("/setup?code={}", escaped(&form.code))),
         fault,
         code: form.code,
         host: site.config.server.public_url.provider().to_string(),
@@ -166,6 +182,7 @@ fn setup_page(site: &Site, form: FirstAdmin, fault: Option<Fault>) -> Setup {
         name: form.name,
         display_name: form.display_name,
         mail: form.mail,
+        language: form.language,
     }
 }
 

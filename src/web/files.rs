@@ -225,7 +225,9 @@ fn name_taken(error: Error, path: &TreePath) -> Error {
     let name = path.name().unwrap_or_default();
     Error::new(
         Reason::AlreadyExists,
-        format!("There is already something called {name} here. Say whether to keep both, to replace it, or to skip the new one."),
+        format!(
+            "There is already something called {name} here. Say whether to keep both, to replace it, or to skip the new one."
+        ),
     )
 }
 

@@ -1,10 +1,19 @@
 //! What this server is, for anyone; and what waits for whoever is signed in.
 
+use std::time::Duration;
+
 use actix_web::web::Data;
 use askama::Template;
+use serde::Deserialize;
 
+use crate::clock::Timestamp;
 use crate::contacts;
+use crate::contacts::Contact;
+use crate::contacts::Via;
+use crate::error::Error;
 use crate::error::Result;
+use crate::ocm::address::Provider;
+use crate::peers::wishes::Wish;
 use crate::shares::ReceivedShare;
 use crate::shares::SentShare;
 use crate::shares::received::ReceivedState;
@@ -16,7 +25,10 @@ use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
 use crate::web::page::Page;
+use crate::web::page::Problem;
 use crate::web::page::ROWS;
+use crate::web::session::Admin;
+use crate::web::session::Form;
 
 #[derive(Template)]
 #[template(path = "index.html")]
@@ -48,6 +60,13 @@ struct Home {
     /// How many requests wait for an answer.
     asked: usize,
     failed: Vec<SentShare>,
+    /// Who accepted an invitation lately, and has nothing shared with them yet.
+    new_contacts: Vec<Contact>,
+    /// Servers that users ask for, for admins.
+    wishes: Vec<Wish>,
+    /// Servers that this user asked for, and that are allowed by now.
+    granted: Vec<Wish>,
+    events: Vec<Event>,
     invited: bool,
     connected: bool,
     shared: bool,
@@ -55,7 +74,12 @@ struct Home {
 
 impl Home {
     fn nothing_waits(&self) -> bool {
-        self.to_decide.is_empty() && self.asked == 0 && self.failed.is_empty()
+        self.to_decide.is_empty()
+            && self.asked == 0
+            && self.failed.is_empty()
+            && self.new_contacts.is_empty()
+            && self.wishes.is_empty()
+            && self.granted.is_empty()
     }
 
     fn all_done(&self) -> bool {
@@ -63,22 +87,50 @@ impl Home {
     }
 }
 
+/// Something that happened.
+struct Event {
+    at: Timestamp,
+    what: What,
+}
+
+enum What {
+    Met(Contact),
+    Sent(SentShare),
+    Received(ReceivedShare),
+}
+
+/// How many events are shown.
+const EVENTS: usize = 10;
+/// For how long a new contact is worth a word.
+const NEW: Duration = Duration::from_secs(14 * 86_400);
+
 pub async fn home(site: Data<Site>, session: Session) -> Answer {
     page::show(&gather(&site, &session).await?)
 }
 
 async fn gather(site: &Site, session: &Session) -> Result<Home> {
     let (user, now) = (&session.user.name, site.clock.now());
-    let mut received = site.shares.received(user, &Rows::first(ROWS)).await?.items;
-    let mut sent = site.shares.sent(user, &Rows::first(ROWS)).await?.items;
+    let rows = Rows::first(ROWS);
+    let mut received = site.shares.received(user, &rows).await?.items;
+    let mut sent = site.shares.sent(user, &rows).await?.items;
     let invites = site.invites.list(user, &Rows::first(1)).await?.items;
-    let one = Rows::first(1);
     let known = site
         .store
-        .read(async |txn| contacts::list(txn, user, &one).await)
+        .read(async |txn| contacts::list(txn, user, &rows).await)
         .await?
         .items;
-    let shared = !sent.is_empty();
+    let wishes = match session.user.admin {
+        true => site.peers.wishes().await?,
+        false => Vec::new(),
+    };
+    let own = site.peers.wishes_of(user).await?;
+    let events = latest(&known, &sent, &received);
+    let (shared, connected) = (!sent.is_empty(), !known.is_empty());
+    let is_new = |contact: &Contact| {
+        let untouched = !sent.iter().any(|share| share.share_with == contact.address);
+        contact.via == Via::SentInvite && now < contact.since.plus(NEW) && untouched && !contact.is_blocked()
+    };
+    let new_contacts = known.into_iter().filter(is_new).collect();
     received.retain(|share| share.state == ReceivedState::Pending && !share.expired(now));
     sent.retain(|share| matches!(share.state, SentState::Failed | SentState::Refused));
     Ok(Home {
@@ -87,8 +139,70 @@ async fn gather(site: &Site, session: &Session) -> Result<Home> {
         to_decide: received,
         asked: site.requests.waiting(user).await?,
         failed: sent,
-        invited: !invites.is_empty() || !known.is_empty(),
-        connected: !known.is_empty(),
+        new_contacts,
+        wishes,
+        granted: own
+            .into_iter()
+            .filter(|(_, allowed)| *allowed)
+            .map(|(wish, _)| wish)
+            .collect(),
+        events,
+        invited: !invites.is_empty() || connected,
+        connected,
         shared,
     })
+}
+
+/// What happened lately, the newest first.
+fn latest(known: &[Contact], sent: &[SentShare], received: &[ReceivedShare]) -> Vec<Event> {
+    let met = known.iter().map(|contact| Event {
+        at: contact.since,
+        what: What::Met(contact.clone()),
+    });
+    let sent = sent.iter().map(|share| Event {
+        at: share.created,
+        what: What::Sent(share.clone()),
+    });
+    let received = received.iter().map(|share| Event {
+        at: share.created,
+        what: What::Received(share.clone()),
+    });
+    let mut events: Vec<_> = met.chain(sent).chain(received).collect();
+    events.sort_by_key(|event| std::cmp::Reverse(event.at));
+    events.truncate(EVENTS);
+    events
+}
+
+/// A server that somebody asks for.
+#[derive(Deserialize)]
+pub struct Wished {
+    #[serde(default)]
+    host: String,
+}
+
+impl Wished {
+    fn read(&self) -> Result<Provider> {
+        Provider::parse(&self.host).map_err(|invalid| Error::from(invalid).in_field("host"))
+    }
+}
+
+pub async fn allow_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Answer {
+    let (by, now) = (&form.session.user.name, site.clock.now());
+    site.peers
+        .allow(&form.fields.read()?, by, now)
+        .await
+        .map_err(Problem::back_to("/home"))?;
+    Ok(page::go("/home"))
+}
+
+/// An admin's no.
+pub async fn dismiss_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Answer {
+    site.peers.dismiss(&form.fields.read()?).await?;
+    Ok(page::go("/home"))
+}
+
+/// Takes back what one asked for oneself.
+pub async fn drop_wish(site: Data<Site>, form: Form<Wished>) -> Answer {
+    site.peers.unwish(&form.session.user.name, &form.fields.read()?).await?;
+    Ok(page::go("/home"))
 }

@@ -1,5 +1,6 @@
 //! The edge for people: every URL of the pages on one screen. A handler takes, calls and answers; the domain decides.
 
+mod accept;
 mod account;
 mod admin;
 mod arrange;
@@ -55,16 +56,25 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/wayf", post().to(wayf::look_up))
         // Mine
         .route("/home", get().to(home::home))
+        .route("/home/wish", post().to(home::drop_wish))
         .route("/invites", get().to(invites::list))
         .route("/invites/new", get().to(invites::new))
         .route("/invites/new", post().to(invites::create))
-        .route(INVITE_ACCEPT_DIALOG, get().to(invites::accept_dialog))
-        .route(INVITE_ACCEPT_DIALOG, post().to(invites::read))
-        .route("/invites/accept/confirm", post().to(invites::accept))
+        .route(INVITE_ACCEPT_DIALOG, get().to(accept::dialog))
+        .route(INVITE_ACCEPT_DIALOG, post().to(accept::read))
+        .route("/invites/accept/look", post().to(accept::look))
+        .route("/invites/accept/confirm", post().to(accept::accept))
+        .route("/invites/accept/ask", post().to(accept::ask_admin))
+        .route("/admin/wishes/accept", post().to(accept::allow_and_accept))
         .route(r"/invites/{id:\d+}", get().to(invites::show))
         .route(r"/invites/{id:\d+}/revoke", post().to(invites::revoke))
         .route("/contacts", get().to(contacts::list))
+        .route("/contacts/export", get().to(contacts::export_all))
         .route("/contacts/{address}", get().to(contacts::show))
+        .route("/contacts/{address}/export", get().to(contacts::export))
+        .route("/contacts/{address}/name", post().to(contacts::rename))
+        .route("/contacts/{address}/note", post().to(contacts::note))
+        .route("/contacts/{address}/block", post().to(contacts::block))
         .route("/contacts/{address}/remove", get().to(contacts::ask_remove))
         .route("/contacts/{address}/remove", post().to(contacts::remove))
         .route("/files{path:(/.*)?}", get().to(files::open))
@@ -117,6 +127,8 @@ pub fn configure(service: &mut ServiceConfig) {
         .route("/admin/servers/{host}/refresh", post().to(admin::peer::refresh))
         .route("/admin/connect", get().to(admin::connect::show))
         .route("/admin/servers/{host}/handshake", post().to(admin::peer::handshake))
+        .route("/admin/wishes/allow", post().to(home::allow_wish))
+        .route("/admin/wishes/dismiss", post().to(home::dismiss_wish))
         .route("/admin/directories", get().to(admin::directories::list))
         .route("/admin/directories/refresh", post().to(admin::directories::refresh))
         .route("/admin/directories/accept", post().to(admin::directories::accept))

@@ -69,6 +69,8 @@ pub struct Page {
     pub person: Option<Person>,
     pub now: Timestamp,
     ui: Ui,
+    /// Where it can be looked at again, if that is not where the form was sent that it answers.
+    at: Option<String>,
 }
 
 /// The one who is signed in.
@@ -103,7 +105,14 @@ impl Page {
             person: None,
             now: site.clock.now(),
             ui: site.config.ui.clone(),
+            at: None,
         }
+    }
+
+    /// The same page as the answer to a form, which can be looked at again at `path`.
+    pub fn at(mut self, path: String) -> Self {
+        self.at = Some(path);
+        self
     }
 
     pub fn style(&self) -> &'static str {
@@ -125,7 +134,7 @@ impl Page {
 
     /// Where a choice made in its foot leads back to.
     pub fn here(&self) -> String {
-        reader().here
+        self.at.clone().unwrap_or_else(|| reader().here)
     }
 
     /// What the foot of each page points to: label and address.
@@ -406,12 +415,17 @@ fn words_for(kind: Kind) -> (&'static str, &'static str) {
 fn next_step(reason: Reason, person: Option<&Person>) -> Step {
     let Some(person) = person else {
         return match reason {
-            Reason::InviteUnknown | Reason::NotFound | Reason::Invalid => Step::new("What is this server?", "/"),
+            Reason::InviteUnknown
+            | Reason::InviteUsed
+            | Reason::InviteExpired
+            | Reason::InviteRevoked
+            | Reason::NotFound
+            | Reason::Invalid => Step::new("What is this server?", "/"),
             _ => Step::new("Sign in", "/login"),
         };
     };
     match reason {
-        Reason::CodeUnreadable | Reason::InviteUnknown | Reason::InviteUsedElsewhere => {
+        Reason::CodeUnreadable | Reason::InviteUnknown | Reason::InviteExpired | Reason::InviteUsedElsewhere => {
             Step::new("Paste another invitation", INVITE_ACCEPT_DIALOG)
         }
         Reason::WeRefuseThem if person.admin => Step::new("Open the trust list", "/admin/servers"),

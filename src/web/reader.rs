@@ -1,6 +1,8 @@
 //! Who reads: the language and the look that a request asks for. They hold while its answer is made, so that a word,
 //! a date or an error need not be told them one by one.
 
+use std::borrow::Cow;
+
 use actix_web::HttpRequest;
 use actix_web::cookie::Cookie;
 use actix_web::cookie::SameSite;
@@ -9,12 +11,16 @@ use actix_web::http::Method;
 use actix_web::http::header;
 
 use crate::lang::Lang;
+use crate::ocm::address::Provider;
 use crate::site::Site;
 
 /// The cookie that keeps the language for those who chose one.
 const LANGUAGE: &str = "ocmesh-language";
 /// The cookie that keeps light or dark for those who chose.
 const THEME: &str = "ocmesh-theme";
+
+/// The cookie that keeps the server that an invited person named.
+const SERVER: &str = "ocmesh-server";
 
 /// How pages look: as the system has it, or as somebody chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,17 +103,24 @@ pub fn theme_cookie(site: &Site, theme: Theme) -> Cookie<'static> {
     kept(site, THEME, (theme != Theme::Auto).then(|| theme.as_str()))
 }
 
-fn kept(site: &Site, name: &'static str, value: Option<&'static str>) -> Cookie<'static> {
-    Cookie::build(name, value.unwrap_or_default())
+/// What keeps the server of an invited person in this browser, for the next invitation.
+pub fn server_cookie(site: &Site, host: Option<&Provider>) -> Cookie<'static> {
+    kept(site, SERVER, host.map(Provider::to_string))
+}
+
+/// The server that was kept, if it is one: anybody may have written there.
+pub fn remembered_server(request: &HttpRequest) -> Option<Provider> {
+    Provider::parse(request.cookie(SERVER)?.value()).ok()
+}
+
+fn kept(site: &Site, name: &'static str, value: Option<impl Into<Cow<'static, str>>>) -> Cookie<'static> {
+    let kept = value.is_some();
+    Cookie::build(name, value.map_or(Cow::Borrowed(""), Into::into))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
         .secure(site.config.server.public_url.is_https())
-        .max_age(if value.is_some() {
-            CookieAge::days(365)
-        } else {
-            CookieAge::ZERO
-        })
+        .max_age(if kept { CookieAge::days(365) } else { CookieAge::ZERO })
         .finish()
 }
 

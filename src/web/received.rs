@@ -200,7 +200,10 @@ pub async fn check(site: Data<Site>, id: Path<String>, form: Form<NoFields>) -> 
 /// Accepts or declines all that was ticked. What somebody else decided or took back meanwhile stays as it is.
 pub async fn decide_all(site: Data<Site>, form: Form<Vec<(String, String)>>) -> Answer {
     let (user, now) = (&form.session.user.name, site.clock.now());
-    let accept = form.fields.iter().any(|(name, value)| name == "verb" && value == "accept");
+    let accept = form
+        .fields
+        .iter()
+        .any(|(name, value)| name == "verb" && value == "accept");
     for (_, id) in form.fields.iter().filter(|(name, _)| name == "share") {
         let decided = match accept {
             true => site.shares.accept(user, id, now).await,

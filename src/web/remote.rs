@@ -130,7 +130,9 @@ pub async fn upload(
     let here = format!("{}/{}", root(&share), folder.to_url());
     let sent = pass_on(&site, &share, &folder, &mut form).await;
     if is_scripted(&request) {
-        return Ok(told(sent.map(|sent| json!({ "done": true, "message": stored(&site, &share, &sent) }))));
+        return Ok(told(
+            sent.map(|sent| json!({ "done": true, "message": stored(&site, &share, &sent) })),
+        ));
     }
     let sent = sent.map_err(Problem::back_to(&*here))?;
     Ok(page::go(format!("{here}?stored={}", escaped(&sent.last))))

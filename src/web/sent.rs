@@ -53,7 +53,10 @@ impl List {
     /// Why a share is not where it should be.
     fn trouble<'a>(&self, share: &'a SentShare) -> Option<&'a Failure> {
         let failed = matches!(share.state, SentState::Refused | SentState::Failed | SentState::Pending);
-        share.last_error.as_ref().filter(|_| failed && share.announced.is_none())
+        share
+            .last_error
+            .as_ref()
+            .filter(|_| failed && share.announced.is_none())
     }
 
     fn badge(&self, share: &SentShare) -> Badge {
@@ -165,7 +168,12 @@ impl NewForm {
     fn finds(&self, contact: &Contact) -> bool {
         let address = contact.address.to_string();
         let text = format!("{} {address}", contact.name).to_lowercase();
-        address == self.contact || self.find.to_lowercase().split_whitespace().all(|word| text.contains(word))
+        address == self.contact
+            || self
+                .find
+                .to_lowercase()
+                .split_whitespace()
+                .all(|word| text.contains(word))
     }
 
     fn read(&self) -> Result<NewShare> {
@@ -240,15 +248,29 @@ async fn abilities(site: &Site, user: &str, filled: &NewForm) -> Result<Option<A
         Ok(peer) => peer,
         Err(error) => {
             let obstacle = Some(error.message().to_owned());
-            return Ok(Some(Abilities { host, says: None, obstacle }));
+            return Ok(Some(Abilities {
+                host,
+                says: None,
+                obstacle,
+            }));
         }
     };
     let Some(peer) = peer else {
         let obstacle = None;
-        return Ok(Some(Abilities { host, says: None, obstacle }));
+        return Ok(Some(Abilities {
+            host,
+            says: None,
+            obstacle,
+        }));
     };
     let folder = match TreePath::parse(&filled.path) {
-        Ok(path) if !path.is_root() => site.homes.of(user).await?.stat(&path).await.is_ok_and(|it| it.is_folder()),
+        Ok(path) if !path.is_root() => site
+            .homes
+            .of(user)
+            .await?
+            .stat(&path)
+            .await
+            .is_ok_and(|it| it.is_folder()),
         _ => false,
     };
     let terms = site.shares.terms(&peer, folder, filled.write.is_some());
@@ -358,7 +380,11 @@ fn sentence(share: &SentShare, deliveries: &[Delivery], now: Timestamp) -> Strin
     let host = share.share_with.provider.to_string();
     let error = share.last_error.as_ref().map_or("", |failure| failure.message.as_str());
     let error = said(error, &[]);
-    let after = |sentence: &str| format!("{} {error}", said(sentence, &[("host", &host)])).trim_end().to_owned();
+    let after = |sentence: &str| {
+        format!("{} {error}", said(sentence, &[("host", &host)]))
+            .trim_end()
+            .to_owned()
+    };
     let waiting = deliveries
         .iter()
         .find(|delivery| delivery.progress == Progress::Waiting);
@@ -379,7 +405,10 @@ fn sentence(share: &SentShare, deliveries: &[Delivery], now: Timestamp) -> Strin
                 let times = reader()
                     .lang
                     .count("Tried once.|Tried {n} times.", delivery.tries.into());
-                format!("{error} {times} {}", said("The next try is {when}.", &[("when", &next)]))
+                format!(
+                    "{error} {times} {}",
+                    said("The next try is {when}.", &[("when", &next)])
+                )
             }
             _ => after("On its way to {host}."),
         },

@@ -114,7 +114,10 @@ impl FromRequest for Scripted {
             check_origin(&request)?;
             let session = of(&request).await?;
             let token = request.headers().get(FORM_TOKEN);
-            check_token(&session, token.and_then(|token| token.to_str().ok()).unwrap_or_default())?;
+            check_token(
+                &session,
+                token.and_then(|token| token.to_str().ok()).unwrap_or_default(),
+            )?;
             Ok(Self(session))
         })
     }

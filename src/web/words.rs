@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::config::Size;
 use crate::error::Error;
 use crate::error::Result;
+use crate::ocm::address::Provider;
 use crate::web::reader::reader;
 use crate::web::reader::said;
 
@@ -152,6 +153,12 @@ fn counted(length: Duration, minutes: &str, hours: &str, days: &str) -> String {
         _ => (seconds / 86_400, days),
     };
     reader().lang.count(sentence, number)
+}
+
+/// A host with the letters of its own script, where it has others than those of ASCII (T-31, T-77).
+pub fn host_in_letters(host: &Provider) -> Option<String> {
+    let letters = url::quirks::domain_to_unicode(host.host());
+    (letters != host.host() && host.ip().is_none()).then_some(letters)
 }
 
 /// A number of bytes in binary units: `1.4 MiB`.

@@ -527,6 +527,7 @@ async fn inv_7_removing_a_contact_is_local_and_tells_nobody() {
     let call = Call::ContactRemove {
         user: Some("ada".to_owned()),
         address: pair.b.address("bob"),
+        parting: Default::default(),
     };
     pair.a.call(call).await.unwrap();
     assert!(pair.a.contacts("ada").await.is_empty());

@@ -327,6 +327,7 @@ async fn t36_a_stranger_gets_the_same_answer_whoever_is_asked() {
     let removed = Call::ContactRemove {
         user: Some("ada".to_owned()),
         address: rogue.address("eve"),
+        parting: Default::default(),
     };
     server.call(removed).await.unwrap();
     assert!(answer(&rogue, "eve", "ada").await.starts_with("403"));

@@ -337,6 +337,7 @@ async fn inv_8_a_contact_that_is_removed_can_share_nothing_new_and_what_is_share
     let call = Call::ContactRemove {
         user: Some("ada".to_owned()),
         address: rogue.address("eve"),
+        parting: Default::default(),
     };
     server.call(call).await.unwrap();
     server.clock.step(Duration::from_secs(1));

@@ -1,7 +1,9 @@
 //! The pages, driven as a browser without scripts would: forms, links, one cookie.
 
+mod accepting;
 mod admins;
 pub mod browser;
+mod contacts;
 mod contrast;
 mod files;
 mod help;
@@ -13,6 +15,7 @@ mod sentences;
 mod shares;
 mod signing_in;
 mod stalled;
+mod wayf;
 
 pub use browser::Browser;
 use browser::Seen;

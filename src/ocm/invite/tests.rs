@@ -206,6 +206,83 @@ fn where_there_is_no_invitation_none_is_found() {
     assert!(read(&two).unwrap_err().contains("several"));
 }
 
+/// Shapes in which invitations arrive, one a line: what is pasted, with `{T}` for the token, `{C}` for the code of
+/// `{T}@cloud.example.org` and `\\n` for a line break, and behind the bar the server that is to be found.
+const CORPUS: &str = include_str!("../../../tests/fixtures/invitations.txt");
+
+#[test]
+fn inv_2_inv_3_every_shape_of_the_corpus_is_read() {
+    let (mut shapes, mut wrong) = (0, Vec::new());
+    for line in CORPUS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (shape, host) = line.rsplit_once(" || ").expect("a shape and a server");
+        let short = &CODE[..40];
+        let text = shape
+            .replace("{T}", TOKEN)
+            .replace("{C}", CODE)
+            .replace("{C1}", short)
+            .replace("{C2}", &CODE[40..])
+            .replace("{P}", &STANDARD.encode(format!("{TOKEN}@cloud.example.org:8443")))
+            .replace("{6}", &STANDARD.encode(format!("{TOKEN}@[2001:db8::7]:8443")))
+            .replace("{@}", &STANDARD.encode(format!("a@b@{TOKEN}@cloud.example.org")))
+            .replace("\\r", "\r")
+            .replace("\\n", "\n");
+        let token = if shape.contains("{@}") {
+            format!("a@b@{TOKEN}")
+        } else {
+            TOKEN.to_owned()
+        };
+        let found = read(&text);
+        let right = match host {
+            "nothing" => found.is_err(),
+            host => found.as_deref() == Ok(&*format!("{token}@{host}")),
+        };
+        if !right {
+            wrong.push(format!("{shape}: {found:?}"));
+        }
+        shapes += 1;
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(shapes >= 60, "{shapes}");
+}
+
+#[test]
+fn a_token_is_not_taken_for_an_escape_of_mail() {
+    finds(
+        "https://cloud.example.org/wayf?token=3Dabc4567890",
+        "3Dabc4567890@cloud.example.org",
+    );
+    finds(
+        "https://b.example/accept?token=3Dabc4567890&providerDomain=cloud.example.org",
+        "3Dabc4567890@cloud.example.org",
+    );
+    // 61 letters and one sign of padding: no line that was broken.
+    let long = STANDARD.encode(format!("{}@cloud.example.org", "a1b2c3d4".repeat(4)));
+    let padded = format!("{}=\nBest wishes", long.trim_end_matches('='));
+    finds(&padded, &format!("{}@cloud.example.org", "a1b2c3d4".repeat(4)));
+}
+
+#[test]
+fn t29_a_long_text_is_read_in_one_go() {
+    let size = 250_000;
+    for part in [
+        "<http://",
+        "http://",
+        "https://a?",
+        "YTU1YTk2NmUtMTVjMS00Y2I5\n",
+        "=3D",
+        "a@b ",
+        "ocm-invite:",
+        "?token=",
+        "<",
+    ] {
+        let text = part.repeat(size / part.len());
+        let begun = std::time::Instant::now();
+        let _ = InviteString::read_anything(&text);
+        let _ = InviteString::read_anything(&format!("{text}>"));
+        assert!(begun.elapsed().as_secs() < 10, "{part}: {:?}", begun.elapsed());
+    }
+}
+
 #[test]
 fn inc_07_the_example_of_draft_05_names_the_server_it_encodes() {
     let text = STANDARD.encode(format!("{TOKEN}@my-cloud-storage.org"));
@@ -292,6 +369,15 @@ proptest! {
     #[test]
     fn whatever_is_pasted_nothing_breaks(text in "[\\PC\\n=>@:/.?&<]{0,200}") {
         let _ = InviteString::read_anything(&text);
+    }
+
+    #[test]
+    fn whatever_is_put_together_nothing_breaks(parts in proptest::collection::vec(
+        proptest::sample::select(vec![
+            "https://", "<", ">", "\n", "=\n", "=3D", "=", "?", "&", "token=", "providerDomain=", "@", "%", "%E2%82",
+            "YTU1YTk2NmUtMTVj", "cloud.example.org", "ocm-invite:", "web+ocm:", "é", "\u{200b}", ":", "//", "[", "]",
+        ]), 0..40)) {
+        let _ = InviteString::read_anything(&parts.concat());
     }
 
     #[test]

@@ -240,6 +240,7 @@ impl TestServer {
         let call = Call::InviteAccept {
             user: Some(user.to_owned()),
             text: text.to_owned(),
+            no_mail: false,
         };
         self.call(call).await
     }

@@ -29,17 +29,29 @@ fn in_templates(name: &str) -> BTreeMap<String, BTreeSet<String>> {
 fn values(attribute: &str) -> Vec<String> {
     if !attribute.contains("{%") {
         let (before, _) = attribute.split_once("{{").unwrap_or((attribute, ""));
-        return vec![before.to_owned()].into_iter().filter(|value| !value.is_empty()).collect();
+        return vec![before.to_owned()]
+            .into_iter()
+            .filter(|value| !value.is_empty())
+            .collect();
     }
-    let parts = attribute.split("{%").flat_map(|part| part.split("%}").nth(1).or((!part.contains("%}")).then_some(part)));
-    parts.filter(|part| !part.trim().is_empty()).map(|part| part.trim().to_owned()).collect()
+    let parts = attribute
+        .split("{%")
+        .flat_map(|part| part.split("%}").nth(1).or((!part.contains("%}")).then_some(part)));
+    parts
+        .filter(|part| !part.trim().is_empty())
+        .map(|part| part.trim().to_owned())
+        .collect()
 }
 
 /// What the tables of a chapter of the document have in their first column.
 fn documented(chapter: &str) -> BTreeSet<String> {
-    let (_, rest) = DOCUMENT.split_once(&format!("## {chapter}\n")).expect("a chapter of this name");
+    let (_, rest) = DOCUMENT
+        .split_once(&format!("## {chapter}\n"))
+        .expect("a chapter of this name");
     let text = rest.split("\n## ").next().unwrap();
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     rows.map(|(name, _)| name.to_owned()).collect()
 }
 
@@ -59,7 +71,10 @@ fn every_hook_is_documented_and_every_documented_hook_is_there() {
     let said = documented("Actions");
     let unsaid: Vec<_> = names.difference(&said).map(|name| (name, &there[name])).collect();
     let gone: Vec<_> = said.difference(&names).collect();
-    assert!(unsaid.is_empty() && gone.is_empty(), "not in docs/hooks.md: {unsaid:#?}\nnot on a page: {gone:#?}");
+    assert!(
+        unsaid.is_empty() && gone.is_empty(),
+        "not in docs/hooks.md: {unsaid:#?}\nnot on a page: {gone:#?}"
+    );
     for name in &names {
         let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
         assert!(plain, "{name}");
@@ -69,7 +84,10 @@ fn every_hook_is_documented_and_every_documented_hook_is_there() {
 #[test]
 fn every_documented_value_is_on_a_page() {
     let there = in_templates("id");
-    let gone: Vec<_> = documented("Values").into_iter().filter(|id| !there.contains_key(id)).collect();
+    let gone: Vec<_> = documented("Values")
+        .into_iter()
+        .filter(|id| !there.contains_key(id))
+        .collect();
     assert!(gone.is_empty(), "not on a page: {gone:?}");
 }
 
@@ -93,7 +111,11 @@ fn every_button_has_a_hook() {
 #[test]
 fn the_sample_adapter_uses_documented_hooks_only() {
     let actions = documented("Actions");
-    let pressed: BTreeSet<_> = ADAPTER.split("act('").skip(1).filter_map(|rest| rest.split('\'').next()).collect();
+    let pressed: BTreeSet<_> = ADAPTER
+        .split("act('")
+        .skip(1)
+        .filter_map(|rest| rest.split('\'').next())
+        .collect();
     assert!(pressed.len() > 8, "{pressed:?}");
     for name in pressed {
         assert!(actions.contains(name), "{name}");

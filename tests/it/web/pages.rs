@@ -132,10 +132,15 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/invites/accept", "/invites/accept".to_owned()),
         ("/invites/accept", accept),
         (
+            "/invites/accept",
+            "/invites/accept?token=x&providerDomain=b.example".to_owned(),
+        ),
+        (
             r"/invites/{id:\d+}",
             format!("/invites/{}", invite["id"].as_str().unwrap()),
         ),
         ("/contacts", "/contacts".to_owned()),
+        ("/contacts", "/contacts?q=bob".to_owned()),
         ("/contacts/{address}", contact.clone()),
         ("/contacts/{address}/remove", format!("{contact}/remove")),
         ("/files{path:(/.*)?}", "/files/".to_owned()),
@@ -202,6 +207,8 @@ async fn t71_every_page_is_well_formed_and_has_its_headers() {
         "/static/{file}",
         r"/shares/get/{id:\d+}{path:(/.*)?}",
         "/zip{path:(/.*)?}",
+        "/contacts/export",
+        "/contacts/{address}/export",
     ];
     let shown: BTreeSet<_> = pages.iter().map(|(route, _)| *route).chain(elsewhere).collect();
     let served = routes("get");
