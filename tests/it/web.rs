@@ -1,6 +1,7 @@
 //! The pages, driven as a browser without scripts would: forms, links, one cookie.
 
 mod accepting;
+mod account;
 mod admins;
 pub mod browser;
 mod contacts;
