@@ -238,6 +238,7 @@ async fn keep_house(site: Site) {
         site.homes.arrivals().forget_abandoned(site.clock.now());
         let done = async {
             site.peers.forget_old_signatures().await?;
+            site.peers.forget_old_imports().await?;
             site.users.forget_old_sessions(site.clock.now()).await
         };
         if let Err(error) = done.await {

@@ -1,5 +1,6 @@
 //! What the operator chose: one struct per `[table]`, checked on load, unknown keys refused by name, file and line.
 
+mod origin;
 mod pages;
 mod value;
 
@@ -10,12 +11,15 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Deserialize;
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::directory::PinnedKey;
 
+pub use self::origin::Origin;
+use self::origin::Origins;
 pub use self::pages::Link;
 pub use self::pages::Ui;
 pub use self::value::DocumentUrl;
@@ -47,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     pub ui: Ui,
     pub log: Log,
+    #[serde(skip)]
+    origins: Origins,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -96,7 +102,7 @@ pub struct Federation {
 }
 
 /// Which servers may federate with this one, before any rule for a server of its own is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// A server is admitted when one of our users trades an invite with it.
@@ -104,6 +110,23 @@ pub enum Mode {
     Invite,
     Allowlist,
     Open,
+}
+
+impl Mode {
+    pub const ALL: [Self; 3] = [Self::Invite, Self::Allowlist, Self::Open];
+
+    /// The word for it, as settings, forms and commands write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invite => "invite",
+            Self::Allowlist => "allowlist",
+            Self::Open => "open",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+    }
 }
 
 /// Addresses that are not public and may be called all the same.
@@ -331,6 +354,12 @@ impl Config {
         if !overrides.is_empty() {
             config = overlay(&text, &overrides)?;
         }
+        if let Some(file) = &found {
+            config.origins = Origins::of_file(&text, file);
+        }
+        for (name, path, _) in overrides {
+            config.origins.set(path.join("."), Origin::Environment(name));
+        }
         config.check().map_err(|error| {
             let line = line_of(&text, error.field().unwrap_or_default());
             refuse(format!("{origin}{line}: {error}"))
@@ -453,6 +482,11 @@ impl Config {
             *path = base.join(&*path);
         }
         self
+    }
+
+    /// Where the value of `section.key` comes from; of several tables of one name, `section[2].key`.
+    pub fn origin(&self, setting: &str) -> Origin {
+        self.origins.of(setting)
     }
 
     /// The mode in force, with `auto` resolved.

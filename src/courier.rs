@@ -25,6 +25,7 @@ use crate::outbox::Delivery;
 use crate::outbox::Outbox;
 use crate::peers;
 use crate::peers::Peers;
+use crate::peers::traffic::About;
 use crate::peers::trust::Purpose;
 use crate::random;
 use crate::requests;
@@ -166,6 +167,12 @@ impl Courier {
     /// Notes how a try ended; gives when the peer may be written to again, if this is to be tried again.
     async fn settle(&self, mut delivery: Delivery, outcome: Result<()>) -> Result<Option<Timestamp>> {
         let now = self.clock.now();
+        let about = match delivery.cargo {
+            Cargo::Share => About::Share,
+            Cargo::Notification => About::Notification,
+            Cargo::Request => About::ShareRequest,
+        };
+        self.peers.traffic().sent(&delivery.to, about, &outcome);
         match outcome {
             Ok(()) => {
                 tracing::info!(peer = %delivery.to, delivery.id, "Delivered to {}", delivery.to);

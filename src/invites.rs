@@ -28,6 +28,7 @@ use crate::ocm::invite::InviteString;
 use crate::ocm::invite::InviteToken;
 use crate::peers;
 use crate::peers::Peers;
+use crate::peers::traffic::About;
 use crate::peers::trust::Purpose;
 use crate::random;
 use crate::secret::Secret;
@@ -443,7 +444,10 @@ impl Invites {
         let url = peer.discovery.invite_accepted_url();
         let outbound = Outbound::post(url, "application/json", message.to_string().into_bytes());
         let signed = self.peers.sign_for(&peer, outbound).await?;
-        let answer = self.client.send(signed, MAX_ANSWER).await?;
+        let answer = self.client.send(signed, MAX_ANSWER).await;
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        self.peers.traffic().ended(host, About::Acceptance, &answer, status);
+        let answer = answer?;
         let identity = InviteAcceptanceResponse::parse(&answer.body);
         let theirs = match (answer.status, identity) {
             // 409 with an identity: we were told before, and lost it.

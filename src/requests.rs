@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::config::Mode;
 use crate::files::Homes;
 use crate::ocm::address::OcmAddress;
 use crate::ocm::address::Provider;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
-use crate::peers::trust::Decision;
 use crate::secret::hash_of;
 use crate::shares::Shares;
 use crate::store::Key;
@@ -55,11 +53,6 @@ impl Requests {
 
     fn own(&self) -> &Provider {
         self.config.server.public_url.provider()
-    }
-
-    /// Whether a server that was decided upon like this deals with us only through people who have traded an invite.
-    fn contacts_only(&self, decision: &Decision) -> bool {
-        self.config.federation.mode == Mode::Invite && !decision.by_rule
     }
 }
 

@@ -2,13 +2,15 @@
 //! admin socket, or runs them itself while no server does.
 
 mod contacts;
+pub mod dealings;
 mod directories;
 mod files;
 mod keys;
+pub mod lists;
 mod people;
 pub mod recipes;
 mod requests;
-mod servers;
+pub mod servers;
 mod shares;
 pub mod socket;
 
@@ -223,6 +225,34 @@ pub enum Call {
         host: String,
     },
     PeerList,
+    /// The list follows the call.
+    PeerImport {
+        name: String,
+        format: Option<String>,
+        verdict: Option<String>,
+        replace: bool,
+        dry_run: bool,
+        by: String,
+    },
+    PeerExport {
+        format: String,
+        which: String,
+    },
+    PeerBatches,
+    PeerUndo {
+        batch: String,
+    },
+    /// The mode in force, or another one from now on.
+    PeerMode {
+        mode: Option<String>,
+        by: String,
+    },
+    PeerTrustKey {
+        host: String,
+    },
+    PeerRetry {
+        host: String,
+    },
     /// What is known of a server, without asking it.
     PeerShow {
         host: String,
@@ -391,6 +421,32 @@ pub async fn carry_out(site: &Site, call: Call, content: ByteStream) -> Result<A
         } => servers::rule(site, &host, allow, reason, note, until, by).await?,
         Call::PeerRemove { host } => servers::remove(site, &host).await?,
         Call::PeerList => servers::list(site).await?,
+        Call::PeerImport {
+            name,
+            format,
+            verdict,
+            replace,
+            dry_run,
+            by,
+        } => {
+            let wanted = lists::Wanted {
+                name,
+                format,
+                verdict,
+                replace,
+                dry_run,
+                by,
+            };
+            lists::import(site, wanted, content).await?
+        }
+        Call::PeerExport { format, which } => {
+            return lists::export(site, &format, &which).await.map(Answer::Content);
+        }
+        Call::PeerBatches => lists::batches(site).await?,
+        Call::PeerUndo { batch } => lists::undo(site, &batch).await?,
+        Call::PeerMode { mode, by } => servers::mode(site, mode.as_deref(), &by).await?,
+        Call::PeerTrustKey { host } => servers::trust_keys(site, &host).await?,
+        Call::PeerRetry { host } => servers::retry_for(site, &host).await?,
         Call::PeerShow { host } => servers::show(site, &host).await?,
         Call::PeerSet {
             host,

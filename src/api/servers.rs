@@ -7,18 +7,28 @@ use crate::api::every;
 use crate::api::moment;
 use crate::api::rows;
 use crate::clock::Timestamp;
+use crate::config::Mode;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::error::Result;
 use crate::handshake::Handshake;
 use crate::ocm::address::Provider;
+use crate::ocm::preflight::Abilities;
 use crate::outbox::Delivery;
 use crate::outbox::Failure;
+use crate::peers::batch::Batch;
+use crate::peers::lists;
 use crate::peers::settings::PeerSettings;
+use crate::peers::together::Together;
+use crate::peers::together::together;
 use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
 use crate::peers::trust::TrustRule;
 use crate::peers::trust::Verdict;
 use crate::site::Site;
+
+/// Who did what came without a name.
+const COMMAND: &str = "the command line";
 
 pub async fn rule(
     site: &Site,
@@ -37,30 +47,48 @@ pub async fn rule(
         expires: moment("until", until)?,
         by,
         since: site.clock.now(),
+        batch: None,
     };
-    site.peers.set_rule(&rule).await?;
-    Ok(rule_row(rule))
+    let batch = site.peers.set_rule(rule.clone()).await?;
+    Ok(with_batch(lists::row(&rule), &batch))
 }
 
 pub async fn remove(site: &Site, host: &str) -> Result<Value> {
-    let rule = site.peers.remove_rule(&Pattern::parse(host)?).await?;
-    Ok(rule_row(rule))
+    let (rule, batch) = site.peers.remove_rule(&Pattern::parse(host)?, COMMAND).await?;
+    Ok(with_batch(lists::row(&rule), &batch))
+}
+
+/// What undoes it, beside what was done.
+fn with_batch(mut row: Value, batch: &Batch) -> Value {
+    row["batch"] = json!(batch.id);
+    row
+}
+
+/// All rules, in the order of their patterns.
+pub async fn every_rule(site: &Site) -> Result<Vec<TrustRule>> {
+    every(async |page| site.peers.rules(&page).await).await
 }
 
 pub async fn list(site: &Site) -> Result<Value> {
-    Ok(rows(every(async |page| site.peers.rules(&page).await).await?, rule_row))
+    Ok(rows(every_rule(site).await?, |rule| lists::row(&rule)))
 }
 
-fn rule_row(rule: TrustRule) -> Value {
-    json!({
-        "host": rule.pattern,
-        "verdict": rule.verdict,
-        "reason": rule.reason,
-        "note": rule.note,
-        "expires": rule.expires.map(|at| at.to_string()),
-        "by": rule.by,
-        "since": rule.since.to_string(),
-    })
+/// The mode in force; another one from now on, where one is given.
+pub async fn mode(site: &Site, mode: Option<&str>, by: &str) -> Result<Value> {
+    if let Some(word) = mode {
+        let wanted = Mode::from_word(word)
+            .ok_or_else(|| Error::invalid("mode", "This is none of invite, allowlist and open."))?;
+        site.peers.choose_mode(wanted, by).await?;
+    }
+    let from = site.peers.mode_from();
+    Ok(json!({
+        "mode": site.peers.mode().await?,
+        "set_by": match (from.is_set(), site.peers.chosen_mode().await?) {
+            (true, _) => from.to_string(),
+            (false, Some(chosen)) => chosen.by,
+            (false, None) => "nobody: the default".to_owned(),
+        },
+    }))
 }
 
 pub async fn explain(site: &Site, host: &str) -> Result<Value> {
@@ -116,6 +144,48 @@ pub async fn refresh(site: &Site, host: &str) -> Result<Value> {
     portrait(site, &host).await
 }
 
+/// What works between this server and that one, as far as is known.
+pub async fn together_with(site: &Site, host: &Provider) -> Result<Vec<Together>> {
+    let federate = site.peers.explain(host, Purpose::Federate).await?;
+    let invite = site.peers.explain(host, Purpose::Invite).await?;
+    let discovery = site.peers.account(host).await?.discovery;
+    let met = site.peers.recall(host).await?;
+    let known = discovery.as_ref().map(|(discovery, _)| &**discovery).zip(met.as_ref());
+    let ours = Abilities {
+        exchange_token: true,
+        insists_on_exchange: site.config.federation.require_token_exchange,
+    };
+    Ok(together(ours, &invite, &federate, known))
+}
+
+/// Notes that somebody has compared the keys that a server has now.
+pub async fn trust_keys(site: &Site, host: &str) -> Result<Value> {
+    let host = read(host)?;
+    site.peers.trust_keys(&host).await?;
+    portrait(site, &host).await
+}
+
+/// What is on its way to one server; the most that are looked at is what a page shows.
+pub async fn queue_for(site: &Site, host: &Provider) -> Result<Vec<Delivery>> {
+    let all = every(async |page| site.outbox.list(&page).await).await?;
+    Ok(all.into_iter().filter(|delivery| delivery.to == *host).collect())
+}
+
+/// Makes everything due now that is on its way to a server.
+pub async fn retry_for(site: &Site, host: &str) -> Result<Value> {
+    let host = read(host)?;
+    let mut retried = Vec::new();
+    for delivery in queue_for(site, &host).await? {
+        match site.outbox.retry(&delivery.id, site.clock.now()).await {
+            Ok(delivery) => retried.push(delivery),
+            // It was delivered meanwhile.
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rows(retried, delivery_row))
+}
+
 async fn portrait(site: &Site, host: &Provider) -> Result<Value> {
     let decision = site.peers.explain(host, Purpose::Federate).await?;
     let account = site.peers.account(host).await?;
@@ -134,6 +204,8 @@ async fn portrait(site: &Site, host: &Provider) -> Result<Value> {
     });
     let settings = site.peers.settings_of(host).await?;
     let met = site.peers.recall(host).await?;
+    let together = together_with(site, host).await?;
+    let seen = site.peers.seen_keys(host).await?;
     let key = |(kid, thumbprint): (String, String)| json!({ "kid": kid, "thumbprint": thumbprint });
     Ok(json!({
         "host": host.to_string(),
@@ -153,6 +225,8 @@ async fn portrait(site: &Site, host: &Provider) -> Result<Value> {
         })),
         "discovery": said,
         "keys": account.keys.into_iter().map(key).collect::<Vec<_>>(),
+        "keys_changed": seen.and_then(|seen| seen.changed).map(|at| at.to_string()),
+        "together": together,
         "handshake": handshake.as_ref().map(handshake_row),
         "last_error": account.failed.map(|(error, at)| json!(Failure::new(&error, at))),
     }))

@@ -1,5 +1,7 @@
 //! `ocmesh peer`: which servers may federate with this one.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use crate::api::Call;
@@ -17,6 +19,44 @@ pub enum Verb {
     Remove { host: String },
     /// Show all rules
     List,
+    /// Import a list of servers: Mastodon or GoToSocial CSV, GoToSocial JSON, what export writes, or one server a line
+    Import {
+        /// - is standard input
+        file: PathBuf,
+        /// What to do with its servers, in place of what the list says [default: deny where it says nothing]
+        #[arg(long = "as", value_name = "VERDICT", value_parser = ["allow", "deny"])]
+        verdict: Option<String>,
+        /// How it is written, if that is not recognised
+        #[arg(long, value_parser = ["mastodon-csv", "gotosocial-csv", "gotosocial-json", "ocmesh-json", "text"])]
+        format: Option<String>,
+        /// Also where there is a rule that says something else
+        #[arg(long)]
+        replace: bool,
+        /// Say what would be done, and do nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+    /// Print the list: all of it as JSON, or the denied (or allowed) servers as CSV or text, without private notes
+    Export {
+        #[arg(long, default_value = "json", value_parser = ["csv", "json", "text"])]
+        format: String,
+        /// Print those that are allowed instead of those that are denied
+        #[arg(long)]
+        allowed: bool,
+    },
+    /// Show what was changed at once, and can be undone
+    Batches,
+    /// Put back what was there before a change
+    Undo { batch: String },
+    /// Show the federation mode, or have another count from now on
+    Mode {
+        #[arg(value_parser = ["invite", "allowlist", "open"])]
+        mode: Option<String>,
+    },
+    /// Say that the keys a server has now are right, after comparing them
+    TrustKey { host: String },
+    /// Deliver now what is on its way to a server
+    Retry { host: String },
     /// Show what is known of a server: what it says of itself, its keys, the last failure
     Show { host: String },
     /// Set what differs for one server; what is not given is as for all others
@@ -85,6 +125,54 @@ impl Verb {
                     "No rules: the mode decides (federation.mode).",
                 )
             }),
+            Self::Import {
+                file,
+                verdict,
+                format,
+                replace,
+                dry_run,
+            } => {
+                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let call = Call::PeerImport {
+                    name: if name == "-" { String::new() } else { name },
+                    format,
+                    verdict,
+                    replace,
+                    dry_run,
+                    by: whoever(),
+                };
+                Request::new(call, imported).upload(file)
+            }
+            Self::Export { format, allowed } => {
+                let which = if allowed { "allow" } else { "deny" }.to_owned();
+                Request::new(Call::PeerExport { format, which }, |_| String::new()).download("-".into())
+            }
+            Self::Batches => Request::new(Call::PeerBatches, |batches| {
+                table::rows(
+                    batches,
+                    &["id", "created", "by", "name", "allowed", "denied", "removed", "undone"],
+                    "Nothing was changed that could be undone.",
+                )
+            }),
+            Self::Undo { batch } => Request::new(Call::PeerUndo { batch }, undone),
+            Self::Mode { mode } => {
+                let call = Call::PeerMode { mode, by: whoever() };
+                Request::new(call, |mode| {
+                    format!(
+                        "The mode is {} (set by {}).",
+                        table::field(mode, "mode"),
+                        table::clean(&table::field(mode, "set_by"))
+                    )
+                })
+            }
+            Self::TrustKey { host } => Request::new(Call::PeerTrustKey { host }, portrait),
+            Self::Retry { host } => Request::new(Call::PeerRetry { host }, |retried| {
+                table::rows(
+                    retried,
+                    &["id", "what", "user", "next_try"],
+                    "Nothing is on its way there.",
+                )
+            }),
             Self::Show { host } => Request::new(Call::PeerShow { host }, portrait),
             Self::Set {
                 host,
@@ -141,9 +229,49 @@ impl Rule {
             } else {
                 "denied"
             };
-            format!("{} is {verdict}.", table::field(rule, "host"))
+            format!(
+                "{} is {verdict}. Undo it with: ocmesh peer undo {}",
+                table::field(rule, "host"),
+                table::field(rule, "batch")
+            )
         })
     }
+}
+
+fn imported(answer: &serde_json::Value) -> String {
+    let number = |name: &str| table::field(answer, name);
+    let mut text = format!(
+        "{} ({}): {} new, {} the same, {} that say something else, {} that can't be imported.",
+        table::clean(&number("name")),
+        number("format"),
+        number("new"),
+        number("same"),
+        number("conflicts"),
+        number("invalid"),
+    );
+    let left = table::rows(&answer["left"], &["line", "host", "why"], "");
+    if !left.is_empty() {
+        text.push_str(&format!("\n\nNot imported:\n{left}"));
+    }
+    let end = match (answer["dry_run"] == true, answer["batch"].as_str()) {
+        (true, _) => format!("Nothing was done; {} would be imported.", number("would_import")),
+        (false, None) => "Nothing was imported.".to_owned(),
+        (false, Some(batch)) => format!(
+            "{} imported. Undo it with: ocmesh peer undo {batch}",
+            number("imported")
+        ),
+    };
+    format!("{text}\n\n{end}")
+}
+
+fn undone(answer: &serde_json::Value) -> String {
+    let mut text = format!("{} as before.", table::field(answer, "restored"));
+    let kept = answer["kept"].as_array().into_iter().flatten();
+    let kept: Vec<_> = kept.filter_map(serde_json::Value::as_str).collect();
+    if !kept.is_empty() {
+        text.push_str(&format!(" Changed since, and left as they are: {}.", kept.join(", ")));
+    }
+    text
 }
 
 /// Who gives the command, as far as that can be known.
@@ -208,6 +336,11 @@ fn portrait(answer: &serde_json::Value) -> String {
     for key in answer["keys"].as_array().into_iter().flatten() {
         let key = format!("{} {}", table::field(key, "kid"), table::field(key, "thumbprint"));
         text.push_str(&line("key", key));
+    }
+    text.push_str(&line("keys changed", table::field(answer, "keys_changed")));
+    for row in answer["together"].as_array().into_iter().flatten() {
+        let said = format!("{}: {}", table::field(row, "works"), table::field(row, "because"));
+        text.push_str(&line(&table::field(row, "what"), said));
     }
     if !answer["handshake"].is_null() {
         text.push_str(&line("handshake", handshake(&answer["handshake"])));

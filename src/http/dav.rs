@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
+use actix_web::HttpMessage;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::ResponseError;
@@ -22,6 +23,7 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Tree;
 use crate::http::answer::Refusal;
+use crate::http::signed::Sender;
 use crate::secret::Secret;
 use crate::shares::LEGACY_WEBDAV_PATH;
 use crate::shares::SentShare;
@@ -50,6 +52,9 @@ async fn mount(site: &Site, request: &HttpRequest) -> Result<Mount> {
     // Old Nextclouds send every request without a credential first: what would not be looked up is not asked for either.
     let credential = credential(request).or_else(|missing| site.ready().and(Err(missing)))?;
     let share = site.shares.open(&credential, site.clock.now()).await?;
+    request
+        .extensions_mut()
+        .insert(Sender(share.share_with.provider.clone()));
     let tree = shared_tree(site, &share).await?;
     let roots = [WEBDAV_PATH, LEGACY_WEBDAV_PATH];
     Ok(Mount {

@@ -22,6 +22,7 @@ use actix_web::body::BoxBody;
 use actix_web::body::MessageBody;
 use actix_web::dev::ServiceRequest;
 use actix_web::dev::ServiceResponse;
+use actix_web::http::Method;
 use actix_web::http::header;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::Next;
@@ -30,6 +31,8 @@ use actix_web::web::Data;
 use actix_web::web::ServiceConfig;
 use serde_json::json;
 
+use crate::peers::traffic::About;
+use crate::peers::traffic::Way;
 use crate::site::Site;
 
 /// Where the OCM API is, without a slash at the end: deployed peers append one.
@@ -142,6 +145,7 @@ pub async fn guard(
         request.set_payload(payload);
     }
     let mut response = next.call(request).await?.map_into_boxed_body();
+    note_who_asked(&response);
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -157,6 +161,27 @@ pub async fn guard(
         }
     }
     Ok(response)
+}
+
+/// Remembers a request whose sender is known beyond doubt, and how it was answered.
+fn note_who_asked(response: &ServiceResponse<BoxBody>) {
+    let request = response.request();
+    let from = request.extensions().get::<signed::Sender>().cloned();
+    let (Some(signed::Sender(host)), Some(site)) = (from, request.app_data::<Data<Site>>()) else {
+        return;
+    };
+    let about = match (request.path(), request.method()) {
+        ("/ocm/shares", _) => About::Share,
+        ("/ocm/invite-accepted", _) => About::Acceptance,
+        ("/ocm/request-share", _) => About::ShareRequest,
+        ("/ocm/notifications", _) => About::Notification,
+        (TOKEN_END_POINT, _) => About::Token,
+        (SIGNATURE_PROBE, _) => About::Probe,
+        (_, &Method::PUT) => About::Writing,
+        _ => About::Reading,
+    };
+    let status = response.status().as_u16();
+    site.peers.traffic().answered(&host, Way::FromThem, about, status);
 }
 
 fn is_ambiguous(request: &HttpRequest) -> bool {

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use actix_web::FromRequest;
+use actix_web::HttpMessage;
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::web;
@@ -161,9 +162,17 @@ impl<T: Message + 'static> FromRequest for Signed<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let request = request.clone();
         let payload = payload.take();
-        Box::pin(async move { receive(&request, payload).await.map_err(Refusal) })
+        Box::pin(async move {
+            let signed = receive::<T>(&request, payload).await.map_err(Refusal)?;
+            request.extensions_mut().insert(Sender(signed.signer.clone()));
+            Ok(signed)
+        })
     }
 }
+
+/// The server that a request is from, once that is known: for whoever looks at the answer.
+#[derive(Clone)]
+pub struct Sender(pub Provider);
 
 /// The server that signed a request without a message. Nothing is admitted unsigned here, whatever the operator takes
 /// elsewhere: the signature is all there is.
@@ -184,6 +193,7 @@ impl FromRequest for Signer {
                 .peers
                 .authenticate(&arrived.to_check(), Acting::Unnamed, Purpose::Invite)
                 .await?;
+            request.extensions_mut().insert(Sender(signer.clone()));
             Ok(Self(signer))
         })
     }
@@ -293,7 +303,6 @@ async fn read_body(request: &HttpRequest, mut payload: Payload, limit: usize) ->
 }
 
 fn check_content_type<T: Message>(request: &HttpRequest) -> Result<()> {
-    use actix_web::HttpMessage;
     if request.content_type().eq_ignore_ascii_case(T::CONTENT_TYPE) {
         return Ok(());
     }

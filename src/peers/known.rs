@@ -25,9 +25,15 @@ use crate::ocm::jwks::Jwk;
 use crate::ocm::jwks::JwkSet;
 use crate::peers::Signer;
 use crate::peers::answers::busy;
+use crate::peers::pins;
+use crate::peers::traffic::About;
+use crate::peers::traffic::Traffic;
 use crate::store::Key;
+use crate::store::MAX_PAGE;
+use crate::store::Page;
 use crate::store::Record;
 use crate::store::Store;
+use crate::store::Txn;
 
 /// How many peers' documents are kept in memory.
 const KNOWN_PEERS: u64 = 2_000;
@@ -90,6 +96,7 @@ pub(super) struct Known {
     store: Store,
     client: Client,
     clock: Clock,
+    traffic: Arc<Traffic>,
     max_age: Duration,
     slots: Cache<Provider, Arc<Slot>>,
 }
@@ -143,11 +150,12 @@ impl Said {
 }
 
 impl Known {
-    pub fn new(store: Store, client: Client, clock: Clock, max_age: Duration) -> Self {
+    pub fn new(store: Store, client: Client, clock: Clock, traffic: Arc<Traffic>, max_age: Duration) -> Self {
         Self {
             store,
             client,
             clock,
+            traffic,
             max_age,
             slots: Cache::new(KNOWN_PEERS),
         }
@@ -255,7 +263,41 @@ impl Known {
         let asked = tokio::spawn(async move { asking.ask_for_key(&name, &kid).await });
         let outcome = asked.await.map_err(Error::internal)?;
         self.keep(host, Word::Strangers).await?;
+        self.keep_keys(host).await?;
         outcome
+    }
+
+    /// Has its keys looked at, so that others than before are noticed; what is wrong with them is no matter here.
+    pub async fn look_at_keys(&self, host: &Provider) -> Result<()> {
+        let (asking, name) = (self.clone(), host.clone());
+        let asked = tokio::spawn(async move { asking.ask_for_key(&name, "").await });
+        let _ = asked.await.map_err(Error::internal)?;
+        self.keep_keys(host).await
+    }
+
+    /// Notes which keys a server that we have met shows, where they are others than before.
+    pub async fn keep_keys(&self, host: &Provider) -> Result<()> {
+        let shown = {
+            let slot = self.slot(host);
+            let said = slot.said();
+            said.keys.as_ref().map(|(set, at)| (set.thumbprints(), *at))
+        };
+        let Some((shown, at)) = shown else {
+            return Ok(());
+        };
+        let looked = async |txn: &mut Txn| match met(txn, host, Word::Ours).await? {
+            true => pins::looked(txn, host, &shown, at).await,
+            false => Ok(None),
+        };
+        if self.store.read(looked).await?.is_none() {
+            return Ok(());
+        }
+        self.store
+            .run_early(async |txn| match looked(txn).await? {
+                Some(seen) => txn.put(&seen).await,
+                None => Ok(()),
+            })
+            .await
     }
 
     async fn ask_for_key(&self, host: &Provider, kid: &str) -> Result<Jwk> {
@@ -268,6 +310,7 @@ impl Known {
         let now = self.clock.now();
         slot.said().spare(now).map_err(unusable)?;
         let fetched = self.fetch_keys(&slot, host).await;
+        self.traffic.sent(host, About::Keys, &fetched);
         let mut said = slot.said();
         said.note(&fetched, now);
         let set = Arc::new(fetched?);
@@ -317,6 +360,7 @@ impl Known {
         let now = self.clock.now();
         let well_known = slot.said().well_known;
         let fetched = self.fetch(host, well_known).await;
+        self.traffic.sent(host, About::Discovery, &fetched);
         let mut said = slot.said();
         said.note(&fetched, now);
         let Found { discovery, well_known } = fetched?;
@@ -333,14 +377,7 @@ impl Known {
         if !slot.said().unkept {
             return Ok(());
         }
-        let met = self
-            .store
-            .read(async |txn| {
-                let signed = word == Word::Ours && txn.get::<Signer>([host.to_string()]).await?.is_some();
-                Ok(signed || contacts::admission(txn, host).await?.is_some())
-            })
-            .await?;
-        if !met {
+        if !self.store.read(async |txn| met(txn, host, word).await).await? {
             return Ok(());
         }
         let unkept = {
@@ -440,6 +477,18 @@ impl Known {
         }
         JwkSet::parse(&answer.body).map_err(|invalid| unusable(invalid.into()))
     }
+}
+
+/// Whether we have met a server: somebody here has traded an invite with it, or, on our own word, it signs.
+async fn met(txn: &mut Txn, host: &Provider, word: Word) -> Result<bool> {
+    let signed = word == Word::Ours && txn.get::<Signer>([host.to_string()]).await?.is_some();
+    Ok(signed || contacts::admission(txn, host).await?.is_some())
+}
+
+/// The servers of which a document is kept.
+pub(super) async fn kept(txn: &mut Txn) -> Result<Vec<Provider>> {
+    let kept = txn.list::<KeptDocument>(Key::ALL, &Page::first(MAX_PAGE)).await?;
+    Ok(kept.items.into_iter().map(|kept| kept.provider).collect())
 }
 
 fn read_document(answer: &Answer, url: &Url, host: &Provider) -> Result<Discovery> {

@@ -1,15 +1,23 @@
 //! Other OCM Servers: whether we deal with them, what they say of themselves, and whether a request is really theirs.
 
 mod answers;
+pub mod batch;
+pub mod import;
 mod known;
 mod lookalike;
+pub mod lists;
+pub mod pins;
+pub mod policy;
 pub mod probe;
 mod proof;
 pub mod settings;
+pub mod together;
+pub mod traffic;
 pub mod trust;
 mod visitors;
 pub mod wishes;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -24,7 +32,10 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::Federation;
+use crate::config::Mode;
+use crate::config::Origin;
 use crate::contacts;
+use crate::contacts::Admission;
 use crate::directories::Directories;
 use crate::error::Error;
 use crate::error::Reason;
@@ -39,12 +50,15 @@ use crate::peers::known::Known;
 use crate::peers::known::Word;
 use crate::peers::settings::PeerSettings;
 use crate::peers::settings::SignaturePolicy;
+use crate::peers::traffic::Traffic;
 use crate::peers::trust::Decision;
+use crate::peers::trust::Given;
 use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
 use crate::peers::trust::TrustRule;
 use crate::store::Key;
 use crate::store::Listing;
+use crate::store::MAX_PAGE;
 use crate::store::Page;
 use crate::store::Record;
 use crate::store::Store;
@@ -121,6 +135,9 @@ pub struct Peers {
     directories: Directories,
     own: Provider,
     settings: Federation,
+    /// Who decides the mode.
+    mode_from: Origin,
+    traffic: Arc<Traffic>,
     /// Since when, and how many strangers were looked up since.
     strangers: Arc<std::sync::Mutex<(Timestamp, u32)>>,
     /// What people without an account here had looked up lately.
@@ -138,10 +155,12 @@ impl Peers {
         keys: Arc<Keys>,
         directories: Directories,
     ) -> Self {
+        let traffic = Arc::new(Traffic::new(clock.clone()));
         let known = Known::new(
             store.clone(),
             client.clone(),
             clock.clone(),
+            Arc::clone(&traffic),
             config.federation.discovery_cache.0,
         );
         Self {
@@ -153,6 +172,8 @@ impl Peers {
             directories,
             own: config.server.public_url.provider().clone(),
             settings: config.federation.clone(),
+            mode_from: config.origin("federation.mode"),
+            traffic,
             strangers: Arc::default(),
             visitors: Arc::default(),
             signed: Cache::builder()
@@ -164,10 +185,21 @@ impl Peers {
 
     /// The decision about a server, with the way it was reached.
     pub async fn explain(&self, host: &Provider, purpose: Purpose) -> Result<Decision> {
-        let (mode, now) = (self.settings.mode, self.clock.now());
         self.store
-            .read(async |txn| trust::decide(txn, mode, &self.directories, host, purpose, now).await)
+            .read(async |txn| {
+                let mode = self.mode_of(txn).await?;
+                trust::decide(txn, self.given(mode, &[]), host, purpose).await
+            })
             .await
+    }
+
+    fn given<'a>(&'a self, mode: Mode, without: &'a [Pattern]) -> Given<'a> {
+        Given {
+            mode,
+            directories: &self.directories,
+            without,
+            now: self.clock.now(),
+        }
     }
 
     /// Passes if we deal with this server for this purpose.
@@ -184,24 +216,6 @@ impl Peers {
             return Err(trust::refusal(host));
         }
         Ok(decision)
-    }
-
-    /// Writes a rule in place of an earlier one for the same pattern.
-    pub async fn set_rule(&self, rule: &TrustRule) -> Result<()> {
-        self.store.run(async |txn| txn.put(rule).await).await
-    }
-
-    /// # Errors
-    ///
-    /// [`Reason::NotFound`] if there is no rule of exactly this pattern.
-    pub async fn remove_rule(&self, pattern: &Pattern) -> Result<TrustRule> {
-        self.store
-            .run(async |txn| {
-                txn.delete::<TrustRule>(pattern.key())
-                    .await?
-                    .ok_or_else(|| Error::not_found("There is no rule for this server.").in_field("host"))
-            })
-            .await
     }
 
     pub async fn rules(&self, page: &Page) -> Result<Listing<TrustRule>> {
@@ -296,6 +310,11 @@ impl Peers {
         Ok(known.map(|signer| signer.signs_since))
     }
 
+    /// What went to and fro lately.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// What is known of a server, without asking it.
     pub async fn account(&self, host: &Provider) -> Result<Account> {
         self.known.account(host).await
@@ -303,7 +322,8 @@ impl Peers {
 
     /// Keeps what a server said, now that an invite has made it known.
     pub async fn remember(&self, host: &Provider) -> Result<()> {
-        self.known.keep(host, Word::Ours).await
+        self.known.keep(host, Word::Ours).await?;
+        self.known.keep_keys(host).await
     }
 
     /// Asks at once for what may have changed: an admin wants to know, or has heard that a key was taken back (T-20).
@@ -314,7 +334,32 @@ impl Peers {
     pub async fn refresh(&self, host: &Provider) -> Result<Arc<Discovery>> {
         self.permit(host, Purpose::Invite).await?;
         self.known.forget(host);
-        self.known.discovery(host, Word::Ours).await
+        let discovery = self.known.discovery(host, Word::Ours).await?;
+        if discovery.has(Capability::HttpSig) {
+            self.known.look_at_keys(host).await?;
+        }
+        Ok(discovery)
+    }
+
+    /// The servers that we have to do with, or had: at most a thousand of each kind of trace that they leave.
+    pub async fn met(&self) -> Result<BTreeSet<Provider>> {
+        let page = Page::first(MAX_PAGE);
+        let mut met = self
+            .store
+            .read(async |txn| {
+                let mut met: BTreeSet<_> = known::kept(txn).await?.into_iter().collect();
+                let signers = txn.list::<Signer>(Key::ALL, &page).await?.items;
+                met.extend(signers.into_iter().map(|signer| signer.provider));
+                let admitted = txn.list::<Admission>(Key::ALL, &page).await?.items;
+                met.extend(admitted.into_iter().map(|admission| admission.provider));
+                let set = txn.list::<PeerSettings>(Key::ALL, &page).await?.items;
+                met.extend(set.into_iter().map(|settings| settings.provider));
+                Ok(met)
+            })
+            .await?;
+        met.extend(self.traffic.hosts());
+        met.remove(&self.own);
+        Ok(met)
     }
 
     /// Asks anew at the next occasion.

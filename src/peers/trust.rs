@@ -24,7 +24,7 @@ pub enum Verdict {
 }
 
 /// A server, or every name below a domain, allowed or denied by an admin.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrustRule {
     pub pattern: Pattern,
     pub verdict: Verdict,
@@ -38,6 +38,9 @@ pub struct TrustRule {
     pub expires: Option<Timestamp>,
     pub by: String,
     pub since: Timestamp,
+    /// The [`Batch`](crate::peers::batch::Batch) that wrote it; a rule that was changed since has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
 }
 
 impl Record for TrustRule {
@@ -88,10 +91,85 @@ impl Pattern {
         &self.0
     }
 
+    /// The one server it stands for; none for a wildcard.
+    pub fn server(&self) -> Option<Provider> {
+        Provider::parse(&self.0).ok()
+    }
+
+    /// All names below this one; none where there can't be any.
+    pub fn below(&self) -> Option<Self> {
+        Self::parse(&format!("*.{}", self.0)).ok()
+    }
+
+    /// Whether it is a wildcard for what looks like the names of unrelated people: `*.co.uk` as much as `*.org`, which
+    /// is refused. Only the most common such domains are known here.
+    pub fn is_wide(&self) -> bool {
+        self.0
+            .strip_prefix("*.")
+            .is_some_and(|domain| PUBLIC_SUFFIXES.contains(&domain))
+    }
+
+    /// Whether a rule of this pattern is looked at for this server.
+    pub fn covers(&self, verdict: Verdict, host: &Provider) -> bool {
+        let patterns = match verdict {
+            Verdict::Deny => deny_patterns(host),
+            Verdict::Allow => allow_patterns(host),
+        };
+        patterns.contains(&self.0)
+    }
+
     pub fn key(&self) -> Key {
         Key::of([&self.0])
     }
 }
+
+/// Domains below which anybody can have a name.
+const PUBLIC_SUFFIXES: [&str; 44] = [
+    "ac.at",
+    "ac.in",
+    "ac.jp",
+    "ac.kr",
+    "ac.nz",
+    "ac.uk",
+    "ac.za",
+    "co.at",
+    "co.il",
+    "co.in",
+    "co.jp",
+    "co.kr",
+    "co.nz",
+    "co.uk",
+    "co.za",
+    "com.ar",
+    "com.au",
+    "com.br",
+    "com.cn",
+    "com.hk",
+    "com.mx",
+    "com.pl",
+    "com.sg",
+    "com.tr",
+    "com.tw",
+    "com.ua",
+    "edu.au",
+    "edu.br",
+    "edu.cn",
+    "edu.pl",
+    "edu.tr",
+    "edu.tw",
+    "github.io",
+    "gov.uk",
+    "gv.at",
+    "ne.jp",
+    "net.au",
+    "or.at",
+    "or.jp",
+    "org.au",
+    "org.br",
+    "org.nz",
+    "org.uk",
+    "org.za",
+];
 
 /// What a server wants of us, or we of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,24 +203,40 @@ pub struct Decision {
     /// Whether an admin's own rule decided, so that no invite is needed on top.
     #[serde(skip)]
     pub by_rule: bool,
+    /// The mode that was in force.
+    #[serde(skip)]
+    pub mode: Mode,
+}
+
+impl Decision {
+    /// Whether a server that was decided upon like this deals with us only through people who have traded an invite.
+    pub fn contacts_only(&self) -> bool {
+        self.mode == Mode::Invite && !self.by_rule
+    }
+}
+
+/// What a decision goes by besides what is kept.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    pub mode: Mode,
+    pub directories: &'a Directories,
+    /// Rules to be left out of account, to see what would be without them.
+    pub without: &'a [Pattern],
+    pub now: Timestamp,
 }
 
 /// Decides about a server, walking the rules in their order: deny, allow, directory, invite, mode.
-pub async fn decide(
-    txn: &mut Txn,
-    mode: Mode,
-    directories: &Directories,
-    host: &Provider,
-    purpose: Purpose,
-    now: Timestamp,
-) -> Result<Decision> {
-    let mut walk = Walk::new(host);
-    let denied = find_rule(txn, &deny_patterns(host), Verdict::Deny, now).await?;
+pub async fn decide(txn: &mut Txn, given: Given<'_>, host: &Provider, purpose: Purpose) -> Result<Decision> {
+    let Given {
+        mode, directories, now, ..
+    } = given;
+    let mut walk = Walk::new(host, mode);
+    let denied = find_rule(txn, &deny_patterns(host), Verdict::Deny, given).await?;
     if let Some(rule) = denied {
         return Ok(walk.end("denied by an admin?", describe(&rule), false, true));
     }
     walk.pass("denied by an admin?");
-    if let Some(rule) = find_rule(txn, &allow_patterns(host), Verdict::Allow, now).await? {
+    if let Some(rule) = find_rule(txn, &allow_patterns(host), Verdict::Allow, given).await? {
         return Ok(walk.end("allowed by an admin?", describe(&rule), true, true));
     }
     walk.pass("allowed by an admin?");
@@ -180,13 +274,15 @@ pub fn refusal(host: &Provider) -> Error {
 
 struct Walk {
     host: Provider,
+    mode: Mode,
     steps: Vec<Step>,
 }
 
 impl Walk {
-    fn new(host: &Provider) -> Self {
+    fn new(host: &Provider, mode: Mode) -> Self {
         Self {
             host: host.clone(),
+            mode,
             steps: Vec::new(),
         }
     }
@@ -212,11 +308,13 @@ impl Walk {
             because: why,
             steps: self.steps,
             by_rule,
+            mode: self.mode,
         }
     }
 }
 
-fn describe(rule: &TrustRule) -> String {
+/// Why a rule decides, as a sentence for an admin.
+pub fn describe(rule: &TrustRule) -> String {
     let verb = match rule.verdict {
         Verdict::Allow => "allows",
         Verdict::Deny => "denies",
@@ -229,10 +327,17 @@ fn describe(rule: &TrustRule) -> String {
     text
 }
 
-async fn find_rule(txn: &mut Txn, patterns: &[String], verdict: Verdict, now: Timestamp) -> Result<Option<TrustRule>> {
+async fn find_rule(
+    txn: &mut Txn,
+    patterns: &[String],
+    verdict: Verdict,
+    given: Given<'_>,
+) -> Result<Option<TrustRule>> {
+    let left_out = |rule: &TrustRule| given.without.contains(&rule.pattern);
     for pattern in patterns {
         let rule = txn.get::<TrustRule>(Key::of([pattern])).await?;
-        if let Some(rule) = rule.filter(|rule| rule.verdict == verdict && rule.in_force(now)) {
+        let counts = |rule: &TrustRule| rule.verdict == verdict && rule.in_force(given.now) && !left_out(rule);
+        if let Some(rule) = rule.filter(counts) {
             return Ok(Some(rule));
         }
     }
@@ -294,5 +399,30 @@ mod tests {
         let host = Provider::parse("x.b.org:8443").unwrap();
         assert_eq!(deny_patterns(&host), ["x.b.org:8443", "x.b.org", "*.b.org", "*.org"]);
         assert_eq!(allow_patterns(&host), ["x.b.org:8443", "*.b.org", "*.org"]);
+    }
+
+    #[test]
+    fn a_wildcard_for_the_names_of_unrelated_people_is_known_as_such() {
+        let check = |text: &str, wide: bool| assert_eq!(Pattern::parse(text).unwrap().is_wide(), wide, "{text}");
+        check("*.co.uk", true);
+        check("*.GITHUB.io", true);
+        check("co.uk", false);
+        check("*.uni.example", false);
+        check("*.a.co.uk", false);
+        assert!(PUBLIC_SUFFIXES.is_sorted());
+    }
+
+    #[test]
+    fn a_pattern_covers_what_the_decision_looks_for() {
+        let covers = |pattern: &str, verdict, host: &str| {
+            let (pattern, host) = (Pattern::parse(pattern).unwrap(), Provider::parse(host).unwrap());
+            pattern.covers(verdict, &host)
+        };
+        assert!(covers("b.org", Verdict::Deny, "b.org:8443"));
+        assert!(!covers("b.org", Verdict::Allow, "b.org:8443"));
+        assert!(covers("*.b.org", Verdict::Allow, "x.y.b.org"));
+        assert!(!covers("*.b.org", Verdict::Deny, "b.org"));
+        assert_eq!(Pattern::parse("b.org").unwrap().below().unwrap().as_str(), "*.b.org");
+        assert_eq!(Pattern::parse("10.0.0.1").unwrap().below(), None);
     }
 }

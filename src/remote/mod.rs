@@ -35,6 +35,7 @@ use crate::ocm::discovery::Capability;
 use crate::ocm::discovery::Discovery;
 use crate::peers;
 use crate::peers::Peers;
+use crate::peers::traffic::About;
 use crate::peers::trust::Purpose;
 use crate::secret::Secret;
 use crate::shares::ReceivedShare;
@@ -184,7 +185,9 @@ impl Remote {
         let credential = self.credential(share, &door).await?;
         let mut request = Outbound::new("PUT", url).header("authorization", credential);
         request.body = Body::Stream(content, length);
-        let answer = self.client.open(request).await?;
+        let answer = self.client.open(request).await;
+        self.note(share, About::Writing, &answer);
+        let answer = answer?;
         match answer.answer.status {
             200 | 201 | 204 => Ok(()),
             status => {
@@ -204,7 +207,9 @@ impl Remote {
         let attempt = async |credential: String| {
             let mut request = make();
             request.url = url.clone();
-            self.client.open(request.header("authorization", credential)).await
+            let answer = self.client.open(request.header("authorization", credential)).await;
+            self.note(share, About::Reading, &answer);
+            answer
         };
         let had_token = self.tokens.contains_key(&share.id);
         let answer = attempt(self.credential(share, &door).await?).await?;
@@ -213,6 +218,12 @@ impl Remote {
             return attempt(self.credential(share, &door).await?).await;
         }
         Ok(answer)
+    }
+
+    fn note(&self, share: &ReceivedShare, about: About, answer: &Result<Streamed>) {
+        let status = answer.as_ref().map_or(0, |answer| answer.answer.status);
+        let host = &share.sender.provider;
+        self.peers.traffic().ended(host, about, answer, status);
     }
 
     /// Finds the share's address at its sender (ACC-1, ACC-4) and how it is to be opened (ACC-2).
@@ -304,7 +315,10 @@ impl Remote {
             let signed = self.peers.sign_for(&peer, outbound).await?;
             self.client.send(signed, MAX_ANSWER).await
         };
-        let answer = asked.await.map_err(|error| failed(ExchangeFailure::Network, error))?;
+        let asked = asked.await;
+        let status = asked.as_ref().map_or(0, |answer| answer.status);
+        self.peers.traffic().ended(host, About::Token, &asked, status);
+        let answer = asked.map_err(|error| failed(ExchangeFailure::Network, error))?;
         if answer.status != 200 {
             return Err(match TokenError::parse(&answer.body) {
                 Some(TokenError::InvalidGrant) => {

@@ -147,7 +147,7 @@ impl Requests {
             ));
         }
         let decision = self.peers.permit(signer, Purpose::Federate).await?;
-        let contacts_only = self.contacts_only(&decision);
+        let contacts_only = decision.contacts_only();
         let name = request.owner.identifier.to_lowercase();
         let elsewhere = request.owner.provider != *self.own();
         let id = random::number();

@@ -129,7 +129,7 @@ impl Requests {
         let (owner, what) = (message.owner, message.share);
         let host = &owner.provider;
         let decision = self.peers.permit(host, Purpose::Federate).await?;
-        if self.contacts_only(&decision) {
+        if decision.contacts_only() {
             self.check_contact(&user.name, &owner).await?;
         }
         // Nobody waits for the other server here; what is not known yet comes out when the request is delivered.

@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::config::Mode;
 use crate::contacts;
 use crate::contacts::Contact;
 use crate::error::Error;
@@ -154,8 +153,7 @@ impl Shares {
             );
         }
         let decision = self.peers.permit(&message.sender.provider, Purpose::Federate).await?;
-        let mode = self.config.federation.mode;
-        let contacts_only = mode == Mode::Invite && !decision.by_rule;
+        let contacts_only = decision.contacts_only();
         self.check_kind(message)?;
         if message.is_expired(now) {
             return Err(Error::invalid("expiration", "This share has ended before it began."));

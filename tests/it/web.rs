@@ -17,6 +17,7 @@ mod shares;
 mod signing_in;
 mod stalled;
 mod wayf;
+mod trust;
 
 pub use browser::Browser;
 use browser::Seen;

@@ -6,7 +6,10 @@ use actix_web::web::Path;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::api::dealings;
+use crate::api::servers as api;
 use crate::clock::Timestamp;
+use crate::contacts::Contact;
 use crate::error::Error;
 use crate::error::Result;
 use crate::handshake::Handshake;
@@ -14,16 +17,29 @@ use crate::handshake::State;
 use crate::ocm::address::Provider;
 use crate::ocm::dialect;
 use crate::ocm::dialect::Dialect;
+use crate::ocm::discovery::Capability;
+use crate::ocm::discovery::Criterion;
 use crate::ocm::discovery::Discovery;
+use crate::outbox::Delivery;
+use crate::outbox::Progress;
 use crate::peers::Account;
 use crate::peers::Met;
 use crate::peers::Signing;
+use crate::peers::pins::SeenKeys;
 use crate::peers::settings::PeerSettings;
 use crate::peers::settings::SignaturePolicy;
+use crate::peers::together::Together;
+use crate::peers::together::Works;
+use crate::peers::traffic::Exchange;
 use crate::peers::trust::Decision;
+use crate::peers::trust::Pattern;
 use crate::peers::trust::Purpose;
+use crate::peers::trust::TrustRule;
+use crate::shares::ReceivedShare;
+use crate::shares::SentShare;
 use crate::site::Site;
 use crate::users::Session;
+use crate::web::admin::policy;
 use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
@@ -46,6 +62,20 @@ struct Show {
     met: Option<Met>,
     settings: Option<PeerSettings>,
     handshake: Option<Handshake>,
+    /// The rule for exactly this server.
+    rule: Option<TrustRule>,
+    seen_keys: Option<SeenKeys>,
+    together: Vec<Together>,
+    contacts: Vec<Contact>,
+    sent: Vec<SentShare>,
+    received: Vec<ReceivedShare>,
+    queue: Vec<Delivery>,
+    from_them: Vec<Exchange>,
+    to_them: Vec<Exchange>,
+    /// Since when requests are remembered.
+    since: Timestamp,
+    /// What it says of itself, as it is kept.
+    raw: String,
     /// Ours, as it has to be on their list.
     origin: String,
 }
@@ -70,6 +100,43 @@ impl Show {
         Some((discovery, Some(*fetched).filter(|at| *at > Timestamp(0))))
     }
 
+    /// What it can do and demands, in words: those that mean something here.
+    fn words(&self) -> Vec<(&str, &'static str)> {
+        let Some((discovery, _)) = &self.account.discovery else {
+            return Vec::new();
+        };
+        let can = discovery.capabilities().iter().map(|word| {
+            let known = Capability::from_word(word).map(policy::capability);
+            (word.as_str(), known.unwrap_or("It means nothing to this server."))
+        });
+        let demands = discovery.criteria().iter().map(|word| {
+            let known = Criterion::from_word(word).map(policy::criterion);
+            (word.as_str(), known.unwrap_or("It means nothing to this server."))
+        });
+        can.chain(demands).collect()
+    }
+
+    fn works(&self, row: &Together) -> Badge {
+        match row.works {
+            Works::Yes => Badge::ok("Yes"),
+            Works::No => Badge::bad("No"),
+            Works::Perhaps => Badge::warn("Perhaps"),
+        }
+    }
+
+    fn outcome(&self, exchange: &Exchange) -> Badge {
+        if exchange.good {
+            Badge::ok("Went well")
+        } else {
+            Badge::bad("Went wrong")
+        }
+    }
+
+    /// What is left of a list of which only the first are shown.
+    fn more<T>(&self, list: &[T]) -> usize {
+        list.len().saturating_sub(SHOWN)
+    }
+
     fn badge(&self, handshake: &Handshake) -> Badge {
         match handshake.state() {
             State::Asking | State::Asked => Badge::info("Asked"),
@@ -80,6 +147,9 @@ impl Show {
         }
     }
 }
+
+/// How many contacts, shares and deliveries are shown.
+const SHOWN: usize = 50;
 
 pub async fn show(site: Data<Site>, Admin(session): Admin, host: Path<String>) -> Answer {
     let host = Provider::parse(&host).map_err(Error::from)?;
@@ -127,17 +197,54 @@ pub async fn handshake(site: Data<Site>, _: Admin, host: Path<String>, form: For
     }
 }
 
+/// Notes that an admin has compared the keys.
+pub async fn trust_keys(site: Data<Site>, _: Admin, host: Path<String>, _: Form<NoFields>) -> Answer {
+    let host = Provider::parse(&host).map_err(Error::from)?;
+    site.peers.trust_keys(&host).await?;
+    Ok(page::go(format!("/admin/servers/{host}")))
+}
+
+/// Makes everything due now that is on its way there.
+pub async fn retry(site: Data<Site>, _: Admin, host: Path<String>, _: Form<NoFields>) -> Answer {
+    let host = Provider::parse(&host).map_err(Error::from)?;
+    api::retry_for(&site, &host.to_string()).await?;
+    Ok(page::go(format!("/admin/servers/{host}")))
+}
+
 async fn portrait(site: &Site, session: &Session, host: Provider, fault: Option<Fault>) -> Result<Show> {
+    let account = site.peers.account(&host).await?;
+    let raw = match &account.discovery {
+        Some((discovery, _)) => serde_json::to_string_pretty(&**discovery).map_err(Error::internal)?,
+        None => String::new(),
+    };
+    let mut contacts = dealings::every_contact(site).await?;
+    contacts.retain(|contact| contact.address.provider == host);
+    let (mut sent, mut received) = dealings::open_shares(site).await?;
+    sent.retain(|share| share.share_with.provider == host);
+    received.retain(|share| share.sender.provider == host);
+    let (from_them, to_them) = site.peers.traffic().of(&host);
+    let pattern = Pattern::parse(&host.to_string())?;
     Ok(Show {
         page: Page::of(site, session, "servers", host.to_string()),
         fault,
         decision: site.peers.explain(&host, Purpose::Federate).await?,
-        account: site.peers.account(&host).await?,
+        account,
         signs_since: site.peers.signs_since(&host).await?,
         met: site.peers.recall(&host).await?,
         settings: site.peers.settings_of(&host).await?,
         origin: site.config.server.public_url.origin().to_owned(),
         handshake: site.handshakes.of(&host).await?,
+        rule: site.store.read(async |txn| txn.get(pattern.key()).await).await?,
+        seen_keys: site.peers.seen_keys(&host).await?,
+        together: api::together_with(site, &host).await?,
+        queue: api::queue_for(site, &host).await?,
+        since: site.peers.traffic().since(),
+        contacts,
+        sent,
+        received,
+        from_them,
+        to_them,
+        raw,
         host,
     })
 }

@@ -119,6 +119,7 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         })
         .await
         .unwrap();
+    let (done, review) = super::trust::furnish(&pair.a).await;
     let contact = format!("/contacts/bob%40{}", pair.b.provider().to_string().replace(':', "%3A"));
     let accept = format!("/invites/accept?token=x&providerDomain={}", pair.b.provider());
     vec![
@@ -165,6 +166,22 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ),
         ("/account", "/account".to_owned()),
         ("/admin/servers", "/admin/servers?why=b.example".to_owned()),
+        ("/admin/servers", format!("/admin/servers?done={done}")),
+        ("/admin/servers", "/admin/servers?show=seen&q=nothing".to_owned()),
+        ("/admin/servers/new", "/admin/servers/new?host=b.example".to_owned()),
+        ("/admin/servers/import", "/admin/servers/import".to_owned()),
+        (
+            r"/admin/servers/import/{id:\d+}",
+            format!("/admin/servers/import/{done}"),
+        ),
+        (r"/admin/servers/import/{id:\d+}", review.clone()),
+        (r"/admin/servers/import/{id:\d+}", format!("{review}?show=conflict")),
+        (r"/admin/servers/import/{id:\d+}", format!("{review}?show=invalid")),
+        (
+            "/admin/servers/{host}/remove",
+            "/admin/servers/b.example/remove".to_owned(),
+        ),
+        ("/admin/policy", "/admin/policy".to_owned()),
         ("/admin/servers/{host}", format!("/admin/servers/{}", pair.b.provider())),
         ("/admin/servers/{host}", "/admin/servers/b.example".to_owned()),
         ("/admin/connect", "/admin/connect".to_owned()),
@@ -209,6 +226,7 @@ async fn t71_every_page_is_well_formed_and_has_its_headers() {
         "/zip{path:(/.*)?}",
         "/contacts/export",
         "/contacts/{address}/export",
+        "/admin/servers/export",
     ];
     let shown: BTreeSet<_> = pages.iter().map(|(route, _)| *route).chain(elsewhere).collect();
     let served = routes("get");
@@ -246,7 +264,8 @@ async fn pages_for_admins_are_for_admins() {
     server.user("ada").await;
     let mut browser = Browser::signed_in(&server, "ada").await;
     for path in routes("get").iter().filter(|path| path.starts_with("/admin")) {
-        browser.get(path).await.expect_status(403).expect("not-allowed");
+        let path = example(path);
+        browser.get(&path).await.expect_status(403).expect("not-allowed");
     }
     for path in routes("post").iter().filter(|path| path.starts_with("/admin")) {
         let fields = [
