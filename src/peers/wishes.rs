@@ -51,7 +51,6 @@ impl Peers {
     ///
     /// [`Reason::Conflict`] for one that is allowed; [`Reason::Busy`] for one wish too many.
     pub async fn wish(&self, user: &str, host: &Provider, now: Timestamp) -> Result<Wish> {
-        let mode = self.settings.mode;
         let wish = Wish {
             host: host.clone(),
             user: user.to_owned(),
@@ -62,7 +61,8 @@ impl Peers {
                 if let Some(known) = txn.get::<Wish>(wish.key()).await? {
                     return Ok(known);
                 }
-                if trust::decide(txn, mode, &self.directories, host, Purpose::Invite, now)
+                let mode = self.mode_of(txn).await?;
+                if trust::decide(txn, self.given(mode, &[]), host, Purpose::Invite)
                     .await?
                     .allowed
                 {
@@ -121,7 +121,6 @@ impl Peers {
     ///
     /// [`Reason::Conflict`] where another rule denies it all the same: then nothing changes.
     pub async fn allow(&self, host: &Provider, by: &str, now: Timestamp) -> Result<()> {
-        let mode = self.settings.mode;
         let rule = TrustRule {
             pattern: Pattern::parse(&host.to_string())?,
             verdict: Verdict::Allow,
@@ -129,12 +128,14 @@ impl Peers {
             note: String::new(),
             expires: None,
             by: by.to_owned(),
+            batch: None,
             since: now,
         };
         self.store
             .run(async |txn| {
                 txn.put(&rule).await?;
-                let decision = trust::decide(txn, mode, &self.directories, host, Purpose::Invite, now).await?;
+                let mode = self.mode_of(txn).await?;
+                let decision = trust::decide(txn, self.given(mode, &[]), host, Purpose::Invite).await?;
                 if !decision.allowed {
                     return Err(Error::new(
                         Reason::Conflict,

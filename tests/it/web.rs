@@ -16,8 +16,8 @@ mod sentences;
 mod shares;
 mod signing_in;
 mod stalled;
-mod wayf;
 mod trust;
+mod wayf;
 
 pub use browser::Browser;
 use browser::Seen;
