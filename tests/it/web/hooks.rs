@@ -8,6 +8,8 @@ use std::path::Path;
 const DOCUMENT: &str = include_str!("../../../docs/hooks.md");
 const ADAPTER: &str = include_str!("../../../contrib/interop/adapter.js");
 
+const SCRIPT: &str = include_str!("../../../static/app.js");
+
 /// What stands in the attribute `name` of the templates: the value, and in which of them.
 fn in_templates(name: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -90,7 +92,11 @@ fn in_code() -> BTreeSet<String> {
 
 fn on_pages() -> BTreeMap<String, BTreeSet<String>> {
     let mut there = in_templates("data-ocm-action");
-    for name in in_code() {
+    let made = SCRIPT
+        .split("ocmAction = \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
+    for name in in_code().into_iter().chain(made.map(str::to_owned)) {
         there.entry(name).or_default().insert("src/web".to_owned());
     }
     there
