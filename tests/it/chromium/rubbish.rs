@@ -201,7 +201,7 @@ async fn crawl(tab: &mut Tab, server: &TestServer, from: &[&str]) -> String {
                 assert!(link.starts_with("mailto:"), "{path} leads to {link}");
                 continue;
             };
-            let kept = ["/shares/get/", "format=", "/zip", ".txt"];
+            let kept = ["/shares/get/", "format=", "/zip", "/export", ".txt"];
             let download = kept.iter().any(|part| path.contains(part));
             if !download && seen.len() < 400 && seen.insert(path.to_owned()) {
                 next.push_back(path.to_owned());

@@ -161,7 +161,7 @@ fn the_sample_adapter_uses_documented_hooks_only() {
         .skip(1)
         .filter_map(|rest| rest.split('\'').next())
         .collect();
-    assert!(pressed.len() > 8, "{pressed:?}");
+    assert!(pressed.len() >= 8, "{pressed:?}");
     for name in pressed {
         assert!(actions.contains(name), "{name}");
     }
