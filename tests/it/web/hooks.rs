@@ -66,26 +66,29 @@ fn the_values_of_an_attribute_are_found() {
     check("{{ code }}", &[]);
 }
 
-/// Those that a template is told by the code that fills it.
-fn in_code() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// All that the code of the pages says, in one text.
+fn code() -> String {
+    let mut all = String::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            for line in text
-                .split("hook: ")
-                .skip(1)
-                .map(|rest| rest.split(['\n', ';']).next().unwrap())
-            {
-                found.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
+            } else {
+                all += &fs::read_to_string(&path).unwrap();
             }
         }
+    }
+    all
+}
+
+/// Those that a template is told by the code that fills it.
+fn in_code() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for rest in code().split("hook: ").skip(1) {
+        let line = rest.split(['\n', ';']).next().unwrap();
+        found.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
     }
     found
 }
@@ -118,10 +121,10 @@ fn every_hook_is_documented() {
 #[ignore]
 #[test]
 fn every_documented_hook_is_on_a_page() {
-    let there = on_pages();
+    let (there, code) = (on_pages(), code());
     let gone: Vec<_> = documented("Actions")
         .into_iter()
-        .filter(|name| !there.contains_key(name))
+        .filter(|name| !there.contains_key(name) && !code.contains(&format!("\"{name}\"")))
         .collect();
     assert!(gone.is_empty(), "not on a page: {gone:#?}");
 }
