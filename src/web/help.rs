@@ -139,6 +139,16 @@ const MEANINGS: &[Meaning] = &[
         "If you are contacts already, nothing is left to do. Else ask for a new one.",
     ),
     Meaning(
+        Reason::InviteExpired,
+        "The time of this invitation is over.",
+        "Ask the one who invited you for a new one.",
+    ),
+    Meaning(
+        Reason::InviteRevoked,
+        "Whoever made this invitation has cancelled it.",
+        "Ask them whether it was meant, and for a new one if not.",
+    ),
+    Meaning(
         Reason::InviteUsedElsewhere,
         "Somebody has used this invitation already, and the two of you are no contacts.",
         "If it was not you, tell the one who invited you. Ask for a new invitation.",

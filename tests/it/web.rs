@@ -9,6 +9,7 @@ mod contacts;
 mod contrast;
 mod files;
 mod help;
+mod hooks;
 pub mod html;
 mod invitations;
 mod meeting;

@@ -21,6 +21,9 @@ fn tokens() -> BTreeMap<&'static str, [&'static str; 2]> {
 /// How light a colour `#rrggbb` is (WCAG 2.2, relative luminance).
 fn luminance(colour: &str) -> f64 {
     let digits = colour.strip_prefix('#').expect("a colour in digits");
+    // Three digits stand for each of them twice.
+    let twice: String = digits.chars().flat_map(|digit| [digit, digit]).collect();
+    let digits = if digits.len() == 3 { &twice } else { digits };
     assert_eq!(digits.len(), 6, "{colour}");
     let part = |at: usize| {
         let value = f64::from(u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits")) / 255.0;
