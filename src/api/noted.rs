@@ -67,8 +67,8 @@ pub fn event(call: &Call) -> Option<Event> {
             Some(Event::new(verb).of(host).with(host))
         }
         Call::PeerRemove { host } => Some(Event::new("server.forget").of(host).with(host)),
-        Call::PeerAsk { host, .. } => Some(Event::new("wish.make").of(host).with(host)),
-        Call::PeerDismiss { host } => Some(Event::new("wish.dismiss").of(host).with(host)),
+        Call::PeerAsk { host, .. } => Some(Event::new("server.ask").of(host).with(host)),
+        Call::PeerDismiss { host } => Some(Event::new("server.dismiss").of(host).with(host)),
         Call::PeerImport { dry_run: false, .. } => made("server.import"),
         Call::PeerUndo { batch } => did("server.undo", batch),
         Call::PeerMode { mode: Some(mode), .. } => did("policy.mode", mode),
@@ -86,8 +86,6 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::KeyCancel => made("key.cancel"),
         Call::InviteRead { .. }
         | Call::ContactShow { .. }
-        | Call::ContactChange { .. }
-        | Call::ContactExport { .. }
         | Call::PeerAsked
         | Call::UserList
         | Call::UserShow { .. }
@@ -96,16 +94,13 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::ConfigShow
         | Call::InviteList { .. }
         | Call::InviteShow { .. }
-        | Call::InviteRead { .. }
         | Call::ContactList { .. }
-        | Call::ContactShow { .. }
         | Call::FileList { .. }
         | Call::ShareList { .. }
         | Call::ShareCheck { .. }
         | Call::ShareLs { .. }
         | Call::RequestList { .. }
         | Call::PeerList
-        | Call::PeerAsked
         | Call::PeerImport { dry_run: true, .. }
         | Call::PeerExport { .. }
         | Call::PeerBatches

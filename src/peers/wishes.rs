@@ -132,7 +132,6 @@ impl Peers {
             note: String::new(),
             expires: None,
             by: by.to_owned(),
-            batch: None,
             since: now,
             batch: None,
         };

@@ -268,7 +268,7 @@ pub async fn ask_admin(site: Data<Site>, form: Form<Agreed>) -> Answer {
         .wish(user, &invite.provider, now)
         .await
         .map_err(Problem::back_to(path(&invite)))?;
-    let event = Event::new("wish.make").of(&invite.provider).with(&invite.provider);
+    let event = Event::new("server.ask").of(&invite.provider).with(&invite.provider);
     site.audit.note(&form.by, event).await?;
     Ok(page::go(path(&invite)))
 }

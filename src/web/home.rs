@@ -201,7 +201,7 @@ pub async fn allow_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Answe
 /// An admin's no.
 pub async fn dismiss_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Answer {
     site.peers.dismiss(&form.fields.read()?).await?;
-    let event = Event::new("wish.dismiss").of(&form.fields.host);
+    let event = Event::new("server.dismiss").of(&form.fields.host);
     site.audit.note(&form.by, event).await?;
     Ok(page::go("/home"))
 }
@@ -209,7 +209,7 @@ pub async fn dismiss_wish(site: Data<Site>, _: Admin, form: Form<Wished>) -> Ans
 /// Takes back what one asked for oneself.
 pub async fn drop_wish(site: Data<Site>, form: Form<Wished>) -> Answer {
     site.peers.unwish(&form.session.user.name, &form.fields.read()?).await?;
-    let event = Event::new("wish.drop").of(&form.fields.host);
+    let event = Event::new("server.unask").of(&form.fields.host);
     site.audit.note(&form.by, event).await?;
     Ok(page::go("/home"))
 }

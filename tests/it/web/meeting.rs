@@ -9,7 +9,6 @@ use super::check_download;
 use crate::harness::PASSWORD;
 use crate::harness::Pair;
 use crate::harness::TestServer;
-use crate::harness::names;
 
 #[actix_web::test]
 async fn two_people_meet_and_share_with_nothing_but_forms() {
