@@ -170,7 +170,9 @@ async fn every_page_is_made_of_three_requests_at_most_and_none_of_them_leaves_th
         };
         tab.forget();
         tab.goto(&pair.a.url(path)).await;
-        let asked = tab.check_quiet(&[&pair.a.url("")]).await;
+        let mut asked = tab.check_quiet(&[&pair.a.url("")]).await;
+        // A browser asks for the icon of a site when it likes, and then keeps it.
+        asked.retain(|url| !url.ends_with("/static/icon.svg"));
         assert!((1..=3).contains(&asked.len()), "{path}: {asked:?}");
     }
 }

@@ -114,7 +114,10 @@ impl Pipe {
             next: AtomicU64::new(1),
             ears: Mutex::default(),
         }));
-        std::thread::spawn(move || pipe.listen(from));
+        std::thread::spawn(move || {
+            pipe.listen(from);
+            process.wait()
+        });
         pipe
     }
 

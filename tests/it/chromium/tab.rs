@@ -236,17 +236,6 @@ impl Tab {
         self.ask("Input.dispatchKeyEvent", up).await;
     }
 
-    /// Chooses from a list by the value of an entry.
-    pub async fn choose(&mut self, selector: &str, value: &str) {
-        let done = self
-            .eval(&format!(
-                "(() => {{ const it = document.querySelector({selector:?}); it.value = {value:?};
-                    it.dispatchEvent(new Event('change', {{ bubbles: true }})); return it.value; }})()"
-            ))
-            .await;
-        assert_eq!(done, value, "{selector}");
-    }
-
     /// Chooses files as the dialog for it would.
     pub async fn set_files(&mut self, selector: &str, files: &[PathBuf]) {
         let params = json!({ "expression": format!("document.querySelector({selector:?})") });

@@ -188,7 +188,7 @@ fn check_frame(page: &Document, faults: &mut Vec<String>) {
     }
     let mut before = 0;
     for heading in page.all(&["h1", "h2", "h3", "h4", "h5", "h6"]) {
-        let level = u8::from_str_radix(&heading.name[1..], 10).expect("a digit");
+        let level = heading.name[1..].parse::<u8>().expect("a digit");
         if level > before + 1 || heading.text.trim().is_empty() {
             faults.push(format!("after a heading of level {before}: {}", heading.describe()));
         }

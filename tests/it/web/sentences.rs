@@ -190,10 +190,8 @@ fn literals(source: &str) -> Vec<Literal> {
             });
             rest = after;
             word.clear();
-        } else if c == '\'' && (rest[1..].chars().nth(1) == Some('\'') || rest[1..].starts_with('\\')) {
-            // A single letter, which may be a quote or a bracket.
-            let end = rest[2..].find('\'').expect("an end of the letter") + 3;
-            rest = &rest[end..];
+        } else if let Some(after) = after_letter(rest) {
+            rest = after;
         } else {
             match c {
                 '(' | '[' | '{' => inside.push(std::mem::take(&mut word)),
@@ -208,6 +206,16 @@ fn literals(source: &str) -> Vec<Literal> {
         }
     }
     found
+}
+
+/// What follows a single letter in quotes, which may itself be a quote or a bracket; none for a lifetime.
+fn after_letter(source: &str) -> Option<&str> {
+    let mut letters = source.strip_prefix('\'')?.chars();
+    if letters.next()? == '\\' {
+        letters.next()?;
+        return letters.as_str().split_once('\'').map(|(_, after)| after);
+    }
+    letters.as_str().strip_prefix('\'')
 }
 
 /// A text that begins here, and what follows it.
@@ -378,7 +386,10 @@ fn sentences_of_code_are_found_as_the_catalogue_has_them() {
     check("said(\"in a moment\", &[(\"a\", b)])", &["in a moment"]);
     check("Badge::ok(\"Open\")", &["Open"]);
     check("info!(peer = 1, \"Delivery to {peer} failed\")", &[]);
-    check("// \"Not said.\"\nlet a = '\"'; let b: &'static str = \"\";", &[]);
+    check(
+        "// \"Not said.\"\nlet a = '\"'; let c = ['“', '\\\'']; let b: &'static str = \"\";",
+        &[],
+    );
     check("Error::internal(\"Some cause of ours\")", &[]);
     check("\"One that \\\n    goes on.\"", &["One that goes on."]);
 }
