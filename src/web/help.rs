@@ -234,6 +234,11 @@ const MEANINGS: &[Meaning] = &[
         "Ask the one who shares it to let you change it as well.",
     ),
     Meaning(
+        Reason::MailFailed,
+        "The mail server that this one sends through did not take a mail.",
+        "Hand the invitation over by yourself: its page has a message to copy. An admin can look into the log.",
+    ),
+    Meaning(
         Reason::NameNotFound,
         "There is no server of this name.",
         "Check the spelling, the ending above all.",
