@@ -20,6 +20,7 @@ pub mod socket;
 pub use noted::rotation;
 use records::Format;
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -399,6 +400,16 @@ pub async fn carry_out(site: &Site, by: &By, call: Call, content: ByteStream) ->
     Ok(answer)
 }
 
+/// Makes a call's future on the heap, in a frame of its own: with all of them in one function, its frame would be larger
+/// than a thread's stack where nothing is optimised.
+#[inline(never)]
+fn later<'a, T>(make: impl FnOnce() -> T) -> Pin<Box<dyn Future<Output = T::Output> + 'a>>
+where
+    T: Future + 'a,
+{
+    Box::pin(make())
+}
+
 async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answer> {
     Ok(Answer::Json(match call {
         Call::SetupLink => serde_json::json!({ "link": site.setup_link().await? }),
@@ -408,67 +419,75 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
             mail,
             password,
             admin,
-        } => people::add_user(site, name, display_name, mail, password, admin).await?,
-        Call::UserList => people::users(site).await?,
-        Call::UserShow { user } => people::show_user(site, user).await?,
-        Call::UserDisable { name } => people::disable_user(site, &name, true).await?,
-        Call::UserEnable { name } => people::disable_user(site, &name, false).await?,
-        Call::UserLink { name } => people::link_user(site, &name).await?,
-        Call::UserDelete { name } => people::delete_user(site, &name).await?,
-        Call::UserSet { user, change } => people::set_user(site, user, change).await?,
-        Call::UserSignOut { user } => people::sign_out(site, user).await?,
-        Call::AuditList { filter, limit } => records::list(site, &filter, limit).await?,
+        } => later(|| people::add_user(site, name, display_name, mail, password, admin)).await?,
+        Call::UserList => later(|| people::users(site)).await?,
+        Call::UserShow { user } => later(|| people::show_user(site, user)).await?,
+        Call::UserDisable { name } => later(|| people::disable_user(site, &name, true)).await?,
+        Call::UserEnable { name } => later(|| people::disable_user(site, &name, false)).await?,
+        Call::UserLink { name } => later(|| people::link_user(site, &name)).await?,
+        Call::UserDelete { name } => later(|| people::delete_user(site, &name)).await?,
+        Call::UserSet { user, change } => later(|| people::set_user(site, user, change)).await?,
+        Call::UserSignOut { user } => later(|| people::sign_out(site, user)).await?,
+        Call::AuditList { filter, limit } => later(|| records::list(site, &filter, limit)).await?,
         Call::AuditExport { filter, format } => return Ok(Answer::Content(records::export(site, filter, format))),
         Call::ConfigShow => records::settings(site),
-        Call::InviteCreate { user, new, mail } => invites::create(site, user, new, mail).await?,
-        Call::InviteList { user, standing } => invites::list(site, user, standing).await?,
-        Call::InviteShow { id, lang } => invites::show(site, &id, lang).await?,
-        Call::InviteMail { id, to, lang } => invites::mail(site, &id, &to, lang).await?,
-        Call::InviteExtend { id, by } => invites::extend(site, &id, by).await?,
-        Call::InviteRevoke { id } => invites::revoke(site, &id).await?,
-        Call::InviteRead { user, text } => contacts::read_invite(site, user, &text).await?,
-        Call::InviteAccept { user, text, no_mail } => contacts::accept_invite(site, user, &text, no_mail).await?,
-        Call::ContactList { user } => contacts::list(site, user).await?,
-        Call::ContactShow { user, address } => contacts::show(site, user, &address).await?,
-        Call::ContactChange { user, address, change } => contacts::change(site, user, &address, &change).await?,
-        Call::ContactRemove { user, address, parting } => contacts::remove(site, user, &address, parting).await?,
-        Call::ContactExport { user, address, form } => contacts::export(site, user, address.as_deref(), &form).await?,
-        Call::FilePut { user, path } => files::put(site, user, &path, content).await?,
-        Call::FileList { user, path } => files::list(site, user, &path).await?,
-        Call::FileGet { user, path } => return files::get(site, user, &path).await.map(Answer::Content),
-        Call::FileMkdir { user, path } => files::make_folder(site, user, &path).await?,
-        Call::FileMove { user, from, to } => files::rename(site, user, &from, &to).await?,
-        Call::FileRemove { user, path } => files::remove(site, user, &path).await?,
-        Call::FileZip { user, path } => return files::zip(site, user, &path).await.map(Answer::Content),
+        Call::InviteCreate { user, new, mail } => later(|| invites::create(site, user, new, mail)).await?,
+        Call::InviteList { user, standing } => later(|| invites::list(site, user, standing)).await?,
+        Call::InviteShow { id, lang } => later(|| invites::show(site, &id, lang)).await?,
+        Call::InviteMail { id, to, lang } => later(|| invites::mail(site, &id, &to, lang)).await?,
+        Call::InviteExtend { id, by } => later(|| invites::extend(site, &id, by)).await?,
+        Call::InviteRevoke { id } => later(|| invites::revoke(site, &id)).await?,
+        Call::InviteRead { user, text } => later(|| contacts::read_invite(site, user, &text)).await?,
+        Call::InviteAccept { user, text, no_mail } => {
+            later(|| contacts::accept_invite(site, user, &text, no_mail)).await?
+        }
+        Call::ContactList { user } => later(|| contacts::list(site, user)).await?,
+        Call::ContactShow { user, address } => later(|| contacts::show(site, user, &address)).await?,
+        Call::ContactChange { user, address, change } => {
+            later(|| contacts::change(site, user, &address, &change)).await?
+        }
+        Call::ContactRemove { user, address, parting } => {
+            later(|| contacts::remove(site, user, &address, parting)).await?
+        }
+        Call::ContactExport { user, address, form } => {
+            later(|| contacts::export(site, user, address.as_deref(), &form)).await?
+        }
+        Call::FilePut { user, path } => later(|| files::put(site, user, &path, content)).await?,
+        Call::FileList { user, path } => later(|| files::list(site, user, &path)).await?,
+        Call::FileGet { user, path } => return later(|| files::get(site, user, &path)).await.map(Answer::Content),
+        Call::FileMkdir { user, path } => later(|| files::make_folder(site, user, &path)).await?,
+        Call::FileMove { user, from, to } => later(|| files::rename(site, user, &from, &to)).await?,
+        Call::FileRemove { user, path } => later(|| files::remove(site, user, &path)).await?,
+        Call::FileZip { user, path } => return later(|| files::zip(site, user, &path)).await.map(Answer::Content),
         Call::ShareCreate {
             user,
             path,
             to,
             write,
             until,
-        } => shares::create(site, user, &path, &to, write, until).await?,
-        Call::ShareList { user, received: false } => shares::sent(site, user).await?,
-        Call::ShareList { user, received: true } => shares::received(site, user).await?,
-        Call::ShareAccept { user, id } => shares::accept(site, user, &id).await?,
-        Call::ShareDecline { user, id } => shares::decline(site, user, &id).await?,
-        Call::ShareStop { user, id } => shares::stop(site, user, &id).await?,
-        Call::ShareLeave { user, id } => shares::leave(site, user, &id).await?,
-        Call::ShareCheck { user, id } => shares::check(site, user, &id).await?,
-        Call::ShareLs { id, path } => shares::ls(site, &id, &path).await?,
-        Call::ShareGet { id, path } => return shares::get(site, &id, &path).await.map(Answer::Content),
-        Call::SharePut { id, path } => shares::put(site, &id, &path, content).await?,
-        Call::RequestSend { user, owner, what } => requests::send(site, user, &owner, &what).await?,
-        Call::RequestList { user, sent: true } => requests::sent(site, user).await?,
-        Call::RequestList { user, sent: false } => requests::received(site, user).await?,
+        } => later(|| shares::create(site, user, &path, &to, write, until)).await?,
+        Call::ShareList { user, received: false } => later(|| shares::sent(site, user)).await?,
+        Call::ShareList { user, received: true } => later(|| shares::received(site, user)).await?,
+        Call::ShareAccept { user, id } => later(|| shares::accept(site, user, &id)).await?,
+        Call::ShareDecline { user, id } => later(|| shares::decline(site, user, &id)).await?,
+        Call::ShareStop { user, id } => later(|| shares::stop(site, user, &id)).await?,
+        Call::ShareLeave { user, id } => later(|| shares::leave(site, user, &id)).await?,
+        Call::ShareCheck { user, id } => later(|| shares::check(site, user, &id)).await?,
+        Call::ShareLs { id, path } => later(|| shares::ls(site, &id, &path)).await?,
+        Call::ShareGet { id, path } => return later(|| shares::get(site, &id, &path)).await.map(Answer::Content),
+        Call::SharePut { id, path } => later(|| shares::put(site, &id, &path, content)).await?,
+        Call::RequestSend { user, owner, what } => later(|| requests::send(site, user, &owner, &what)).await?,
+        Call::RequestList { user, sent: true } => later(|| requests::sent(site, user)).await?,
+        Call::RequestList { user, sent: false } => later(|| requests::received(site, user)).await?,
         Call::RequestGrant {
             user,
             id,
             path,
             write,
             until,
-        } => requests::grant(site, user, &id, &path, write, until).await?,
-        Call::RequestDecline { user, id } => requests::decline(site, user, &id).await?,
-        Call::RequestClose { user, id } => requests::close(site, user, &id).await?,
+        } => later(|| requests::grant(site, user, &id, &path, write, until)).await?,
+        Call::RequestDecline { user, id } => later(|| requests::decline(site, user, &id)).await?,
+        Call::RequestClose { user, id } => later(|| requests::close(site, user, &id)).await?,
         Call::PeerRule {
             host,
             allow,
@@ -476,9 +495,9 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
             note,
             until,
             by,
-        } => servers::rule(site, &host, allow, reason, note, until, by).await?,
-        Call::PeerRemove { host } => servers::remove(site, &host).await?,
-        Call::PeerList => servers::list(site).await?,
+        } => later(|| servers::rule(site, &host, allow, reason, note, until, by)).await?,
+        Call::PeerRemove { host } => later(|| servers::remove(site, &host)).await?,
+        Call::PeerList => later(|| servers::list(site)).await?,
         Call::PeerImport {
             name,
             format,
@@ -500,37 +519,37 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::PeerExport { format, which } => {
             return lists::export(site, &format, &which).await.map(Answer::Content);
         }
-        Call::PeerBatches => lists::batches(site).await?,
-        Call::PeerUndo { batch } => lists::undo(site, &batch).await?,
-        Call::PeerMode { mode, by } => servers::mode(site, mode.as_deref(), &by).await?,
-        Call::PeerTrustKey { host } => servers::trust_keys(site, &host).await?,
-        Call::PeerRetry { host } => servers::retry_for(site, &host).await?,
-        Call::PeerShow { host } => servers::show(site, &host).await?,
+        Call::PeerBatches => later(|| lists::batches(site)).await?,
+        Call::PeerUndo { batch } => later(|| lists::undo(site, &batch)).await?,
+        Call::PeerMode { mode, by } => later(|| servers::mode(site, mode.as_deref(), &by)).await?,
+        Call::PeerTrustKey { host } => later(|| servers::trust_keys(site, &host)).await?,
+        Call::PeerRetry { host } => later(|| servers::retry_for(site, &host)).await?,
+        Call::PeerShow { host } => later(|| servers::show(site, &host)).await?,
         Call::PeerSet {
             host,
             signatures,
             dialect,
             by,
-        } => servers::set(site, &host, signatures.as_deref(), dialect, by).await?,
-        Call::PeerRefresh { host } => servers::refresh(site, &host).await?,
-        Call::PeerExplain { host } => servers::explain(site, &host).await?,
-        Call::PeerAsk { user, host } => contacts::ask(site, user, &host).await?,
-        Call::PeerAsked => contacts::asked(site).await?,
-        Call::PeerDismiss { host } => contacts::dismiss(site, &host).await?,
+        } => later(|| servers::set(site, &host, signatures.as_deref(), dialect, by)).await?,
+        Call::PeerRefresh { host } => later(|| servers::refresh(site, &host)).await?,
+        Call::PeerExplain { host } => later(|| servers::explain(site, &host)).await?,
+        Call::PeerAsk { user, host } => later(|| contacts::ask(site, user, &host)).await?,
+        Call::PeerAsked => later(|| contacts::asked(site)).await?,
+        Call::PeerDismiss { host } => later(|| contacts::dismiss(site, &host)).await?,
         Call::PeerRecipe { name: None } => recipes::list(site)?,
-        Call::PeerRecipe { name: Some(name) } => recipes::show(site, &name).await?,
-        Call::DirectoryList => directories::list(site).await?,
-        Call::DirectoryRefresh { url: None } => directories::refresh_all(site).await?,
-        Call::DirectoryRefresh { url: Some(url) } => directories::refresh(site, &url).await?,
-        Call::DirectoryAccept { url } => directories::accept(site, &url).await?,
-        Call::PeerProbe { host } => servers::probe(site, &host).await?,
-        Call::PeerHandshake { host } => servers::handshake(site, &host).await?,
-        Call::QueueList => servers::queue(site).await?,
-        Call::QueueRetry { id } => servers::retry(site, &id).await?,
-        Call::QueueDrop { id } => servers::drop(site, &id).await?,
+        Call::PeerRecipe { name: Some(name) } => later(|| recipes::show(site, &name)).await?,
+        Call::DirectoryList => later(|| directories::list(site)).await?,
+        Call::DirectoryRefresh { url: None } => later(|| directories::refresh_all(site)).await?,
+        Call::DirectoryRefresh { url: Some(url) } => later(|| directories::refresh(site, &url)).await?,
+        Call::DirectoryAccept { url } => later(|| directories::accept(site, &url)).await?,
+        Call::PeerProbe { host } => later(|| servers::probe(site, &host)).await?,
+        Call::PeerHandshake { host } => later(|| servers::handshake(site, &host)).await?,
+        Call::QueueList => later(|| servers::queue(site)).await?,
+        Call::QueueRetry { id } => later(|| servers::retry(site, &id)).await?,
+        Call::QueueDrop { id } => later(|| servers::drop(site, &id)).await?,
         Call::KeyList => keys::list(site),
-        Call::KeyRotate { how } => keys::rotate(site, how).await?,
-        Call::KeyCancel => keys::cancel(site).await?,
+        Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
+        Call::KeyCancel => later(|| keys::cancel(site)).await?,
     }))
 }
 

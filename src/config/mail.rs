@@ -1,5 +1,6 @@
 //! The operator's mail server, if there is one.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -26,6 +27,20 @@ pub struct SmtpUrl {
     pub port: u16,
     pub user: Option<String>,
     pub security: Security,
+}
+
+impl fmt::Display for SmtpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.security {
+            Security::Tls => "smtps",
+            Security::StartTls | Security::Loopback => "smtp",
+        };
+        write!(f, "{scheme}://")?;
+        if let Some(user) = &self.user {
+            write!(f, "{user}@")?;
+        }
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 /// How the way to the mail server is kept private.

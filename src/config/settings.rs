@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::config::Every;
 use crate::config::Origin;
 use crate::config::Span;
+use crate::config::Who;
 
 /// A setting as it is in force.
 #[derive(Clone, Debug)]
@@ -165,6 +166,19 @@ const SETTINGS: &[Setting] = &[
         value: |config| config.invites.max_uses.to_string(),
     },
     Setting {
+        key: "invites.who",
+        about: "Whose invitations people may accept.",
+        value: |config| match config.invites.who {
+            Who::Everyone => "everyone".to_owned(),
+            Who::Admins => "admins".to_owned(),
+        },
+    },
+    Setting {
+        key: "invites.wayf_show_inviter",
+        about: "Whether the page of an invitation says who invites.",
+        value: |config| config.invites.wayf_show_inviter.to_string(),
+    },
+    Setting {
         key: "shares.token_lifetime",
         about: "How long a share stays open to another server before it must ask anew.",
         value: |config| span(config.shares.token_lifetime),
@@ -226,6 +240,33 @@ const SETTINGS: &[Setting] = &[
         key: "limits.client_timeout",
         about: "How long whoever asks may take to say what.",
         value: |config| span(config.limits.client_timeout),
+    },
+    Setting {
+        key: "mail.smtp_url",
+        about: "The mail server that this one sends through. Without one, people send invitations themselves.",
+        value: |config| {
+            config
+                .mail
+                .smtp_url
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string)
+        },
+    },
+    Setting {
+        key: "mail.password_file",
+        about: "Where the password for the mail server is. The password itself is never shown.",
+        value: |config| path(config.mail.password_file.as_ref()),
+    },
+    Setting {
+        key: "mail.from",
+        about: "Who mails are from.",
+        value: |config| {
+            config
+                .mail
+                .from
+                .as_ref()
+                .map_or_else(String::new, |from| from.0.to_string())
+        },
     },
     Setting {
         key: "ui.language",

@@ -79,10 +79,10 @@ impl Invites {
                  on different servers.",
                 &[("name", name), ("address", &address)],
             ),
-            lang.fill("Open this link and say where your account is:\n{link}", &[("link", &link)]),
-            lang.fill(
-                "If your server asks for an invitation code instead, copy this:\n{code}",
-                &[("code", &code)],
+            format!("{}\n{link}", lang.fill("Open this link and say where your account is:", &[])),
+            format!(
+                "{}\n{code}",
+                lang.fill("If your server asks for an invitation code instead, copy this:", &[])
             ),
         ];
         if !invite.attached.is_empty() {

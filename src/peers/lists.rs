@@ -220,6 +220,26 @@ fn read_text(text: &str) -> Vec<(usize, Cells)> {
     lines.collect()
 }
 
+/// Counts the lines of a text from row to row.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+    number: usize,
+}
+
+impl Lines<'_> {
+    /// The number of the line that the row after this byte begins in. The reader says where the row before ended, which
+    /// may be within a line break or before empty lines.
+    fn of_row_after(&mut self, byte: usize) -> usize {
+        let rest = self.text.get(byte..).unwrap_or_default();
+        let begin = self.text.len() - rest.trim_start_matches(['\r', '\n']).len();
+        let passed = self.text.as_bytes().get(self.at..begin).unwrap_or_default();
+        self.number += passed.iter().filter(|byte| **byte == b'\n').count();
+        self.at = begin.max(self.at);
+        self.number
+    }
+}
+
 fn read_csv(text: &str) -> Result<Vec<(usize, Cells)>> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -227,12 +247,13 @@ fn read_csv(text: &str) -> Result<Vec<(usize, Cells)>> {
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
     let mut header: Option<Vec<String>> = None;
+    let mut lines = Lines { text, at: 0, number: 1 };
     let mut found = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|cause| {
             Error::invalid("text", "This is no table of cells with commas between.").caused_by(cause)
         })?;
-        let number = record.position().map_or(0, |at| at.line() as usize);
+        let number = lines.of_row_after(record.position().map_or(0, |at| at.byte() as usize));
         let Some(header) = &header else {
             let names = columns(record.iter());
             if !names.iter().any(|name| name == "domain") {

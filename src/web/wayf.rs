@@ -298,6 +298,10 @@ fn link(dialog: &Url, token: &str, own: &str) -> String {
 /// Reads the server out of what people know of their account: a host, the address of any page there, or `name@host`.
 fn read_server(text: &str) -> Result<Provider> {
     let text = text.trim();
+    // Browsers read a backslash as the end of a host; here it is nothing that an address has.
+    if text.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace()) {
+        return Err(Error::invalid("server", "This is not the name of a server."));
+    }
     let host = match text.split_once("://") {
         Some((_, rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default(),
         None => text.split('/').next().unwrap_or_default(),

@@ -118,7 +118,6 @@ fn every_hook_is_documented() {
 }
 
 // Until all pages are here.
-#[ignore]
 #[test]
 fn every_documented_hook_is_on_a_page() {
     let (there, code) = (on_pages(), code());
