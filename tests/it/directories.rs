@@ -479,9 +479,15 @@ async fn t47_what_was_kept_under_another_key_counts_for_nothing() {
     );
     refresh(&server).await;
     assert_eq!(hosts(&server).await, ["y.example"]);
+}
 
-    // One that is not followed any more is forgotten.
-    let mut server = server;
+#[actix_web::test]
+async fn a_directory_that_is_not_followed_any_more_is_forgotten() {
+    let rogue = Rogue::start().await;
+    publish(&rogue, &list(&[("https://y.example", "Y")]));
+    let mut server = closed(&rogue, |_| {}).await;
+    refreshed(&server).await;
+    assert_eq!(hosts(&server).await, ["y.example"]);
     let entries = std::mem::take(&mut server.config.federation.directory);
     let server = server.restart().await;
     assert!(hosts(&server).await.is_empty());

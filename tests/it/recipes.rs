@@ -347,7 +347,7 @@ async fn the_page_takes_a_server_that_is_known_and_says_what_is_not() {
         .await
         .expect_status(200)
         .expect("<code>ocm-providers.json</code>")
-        .expect(&format!("<b>{host}</b>"));
+        .expect(&format!("href=\"/admin/servers/{host}\""));
 }
 
 #[test]

@@ -751,7 +751,9 @@ async fn a_request_is_sent_answered_and_closed_by_pages_alone() {
     pair.b.deliver().await;
     bob.get("/requests/sent").await.expect("Delivered");
 
-    ada.get("/home").await.expect("<a href=\"/requests\">One request</a>");
+    ada.get("/home")
+        .await
+        .expect("<a href=\"/requests\">1 request for your files</a>");
     let seen = ada.get("/requests").await;
     seen.expect("docs/report.txt")
         .expect("BOB of the tests")
@@ -776,7 +778,7 @@ async fn a_request_is_sent_answered_and_closed_by_pages_alone() {
     let share = ada.post("/shares/new", &fields).await.location().to_owned();
     assert_eq!(inbox(&pair.a, "ada").await[0]["state"], "granted");
     ada.get("/requests").await.expect(&format!("href=\"{share}\""));
-    assert!(!ada.get("/home").await.has("One request"));
+    assert!(!ada.get("/home").await.has("request for your files"));
     ada.post("/shares/new", &fields).await.expect_status(409);
     ada.post(&format!("/requests/{id}/decline"), &[])
         .await
@@ -800,7 +802,7 @@ async fn a_request_is_declined_and_tried_again_by_pages() {
     for what in ["a", "b"] {
         assert_eq!(eve_asks(&rogue, &server, what).await, 201);
     }
-    ada.get("/home").await.expect("2 requests</a>");
+    ada.get("/home").await.expect("2 requests for your files</a>");
     let id = inbox(&server, "ada").await[0]["id"].as_str().unwrap().to_owned();
     ada.post(&format!("/requests/{id}/decline"), &[])
         .await

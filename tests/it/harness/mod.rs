@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 use ocmesh::api;
 use ocmesh::api::Answer;
@@ -62,9 +63,10 @@ pub const PASSWORD: &str = "correct horse battery";
 
 /// A server on a port of its own that runs until it is dropped.
 pub struct TestServer {
-    pub running: Running,
+    // In boxes: a test holds servers on its stack, where they are copied more than once if nothing is optimised.
+    pub running: Box<Running>,
     pub clock: Clock,
-    pub config: Config,
+    pub config: Box<Config>,
     pub data: PathBuf,
     lookup: Lookup,
     /// Removed when the test ends; shared by a server and the one that is started in its place.
@@ -78,7 +80,7 @@ impl TestServer {
 
     /// Starts a server whose settings `change` has had a look at.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_in(system_lookup(), change).await
+        Box::pin(Self::start_in(system_lookup(), change)).await
     }
 
     /// Starts a server in a world with other names than the real one.
@@ -97,7 +99,8 @@ impl TestServer {
         }];
         change(&mut config);
         let clock = Clock::stopped_at(START);
-        let running = run(config.clone(), clock.clone(), Arc::clone(&lookup), listener).await;
+        let config = Box::new(config);
+        let running = run(&config, clock.clone(), Arc::clone(&lookup), listener).await;
         Self {
             running,
             clock,
@@ -114,7 +117,7 @@ impl TestServer {
         let (config, clock) = (self.config.clone(), self.clock.clone());
         Box::pin(self.running.stop()).await;
         let listener = TcpListener::bind(("127.0.0.1", config.server.public_url.provider().port().unwrap())).unwrap();
-        let running = run(config.clone(), clock.clone(), Arc::clone(&self.lookup), listener).await;
+        let running = run(&config, clock.clone(), Arc::clone(&self.lookup), listener).await;
         Self {
             running,
             clock,
@@ -292,15 +295,15 @@ impl TestServer {
     }
 }
 
-async fn run(config: Config, clock: Clock, lookup: Lookup, listener: TcpListener) -> Running {
+fn run(config: &Config, clock: Clock, lookup: Lookup, listener: TcpListener) -> LocalBoxFuture<'static, Box<Running>> {
+    let config = config.clone();
     let options = Options {
         world: World { clock, lookup },
         listeners: Some(vec![listener]),
         threads: 1,
         workers: false,
     };
-    // In boxes, here and below: what a test holds on its stack is copied more than once where nothing is optimised.
-    Box::pin(app::start(config, options)).await.unwrap()
+    Box::pin(async move { Box::new(app::start(config, options).await.unwrap()) })
 }
 
 /// Two servers with the same clock; Ada lives at `a`, Bob at `b`.
@@ -312,12 +315,12 @@ pub struct Pair {
 impl Pair {
     /// Two servers that have never heard of each other.
     pub async fn strangers() -> Self {
-        Self::with(|_| {}).await
+        Box::pin(Self::with(|_| {})).await
     }
 
     pub async fn with(change: impl Fn(&mut Config)) -> Self {
-        let a = TestServer::start_with(&change).await;
-        let b = TestServer::start_with(&change).await;
+        let a = Box::pin(TestServer::start_with(&change)).await;
+        let b = Box::pin(TestServer::start_with(&change)).await;
         a.user("ada").await;
         b.user("bob").await;
         Self { a, b }
@@ -325,7 +328,7 @@ impl Pair {
 
     /// Two servers whose users have traded an invite.
     pub async fn acquainted() -> Self {
-        let pair = Self::strangers().await;
+        let pair = Box::pin(Self::strangers()).await;
         pair.introduce().await;
         pair
     }

@@ -324,7 +324,7 @@ fn check_links(page: &Document, faults: &mut Vec<String>) {
     }
     for form in page.all(&["form"]) {
         let action = form.get("action").unwrap_or_default();
-        let open = ["/login", "/setup", "/wayf", "/language"].contains(&action);
+        let open = ["/login", "/setup", "/welcome", "/wayf", "/language"].contains(&action);
         let token = page
             .inside(form, &["input"])
             .any(|field| field.get("name") == Some("form_token"));
