@@ -13,6 +13,7 @@ use crate::contacts::Contact;
 use crate::contacts::Via;
 use crate::error::Error;
 use crate::error::Result;
+use crate::invites::Acceptance;
 use crate::ocm::address::Provider;
 use crate::peers::wishes::Wish;
 use crate::shares::ReceivedShare;
@@ -61,6 +62,8 @@ struct Home {
     /// How many requests wait for an answer.
     asked: usize,
     failed: Vec<SentShare>,
+    /// Acceptances with something attached that could not be shared.
+    unshared: Vec<Acceptance>,
     /// Who accepted an invitation lately, and has nothing shared with them yet.
     new_contacts: Vec<Contact>,
     /// Servers that users ask for, for admins.
@@ -78,6 +81,7 @@ impl Home {
         self.to_decide.is_empty()
             && self.asked == 0
             && self.failed.is_empty()
+            && self.unshared.is_empty()
             && self.new_contacts.is_empty()
             && self.wishes.is_empty()
             && self.granted.is_empty()
@@ -125,6 +129,8 @@ async fn gather(site: &Site, session: &Session) -> Result<Home> {
         false => Vec::new(),
     };
     let own = site.peers.wishes_of(user).await?;
+    let mut unshared = site.invites.lately_accepted(user, now.minus(NEW)).await?;
+    unshared.retain(|acceptance| acceptance.not_shared().next().is_some());
     let events = latest(&known, &sent, &received);
     let (shared, connected) = (!sent.is_empty(), !known.is_empty());
     let is_new = |contact: &Contact| {
@@ -140,6 +146,7 @@ async fn gather(site: &Site, session: &Session) -> Result<Home> {
         to_decide: received,
         asked: site.requests.waiting(user).await?,
         failed: sent,
+        unshared,
         new_contacts,
         wishes,
         granted: own

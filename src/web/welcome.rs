@@ -46,7 +46,7 @@ pub async fn show(site: Data<Site>, query: Query<Code>) -> Answer {
 
 fn welcome(site: &Site, user: User, code: String, fault: Option<Fault>) -> Welcome {
     Welcome {
-        page: Page::public(site, "Welcome"),
+        page: Page::public(site, "Choose a password"),
         fault,
         code,
         name: user.display_name,

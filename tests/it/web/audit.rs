@@ -25,7 +25,14 @@ const NOT_NOTED: &[(&str, &str)] = &[
     ("account::choose_theme", "a cookie in one browser"),
     ("admin::import::read", "a list to be looked at changes no rule yet"),
     ("admin::import::discard", "throws away what changed no rule"),
+    ("accept::look", "asks a server, and changes nothing here"),
     ("accept::read", "only finds the code in what was pasted"),
+    (
+        "received::check",
+        "asks a server whether a share opens, and changes nothing there or here",
+    ),
+    ("upload::begin", "a file is noted when it is whole"),
+    ("upload::cancel", "what was not whole was never a file"),
     ("wayf::look_up", "asks a server, and changes nothing here"),
 ];
 
