@@ -59,7 +59,7 @@ impl Format {
             Self::GotosocialCsv => "GoToSocial CSV",
             Self::GotosocialJson => "GoToSocial JSON",
             Self::OcmeshJson => "ocmesh JSON",
-            Self::Text => "plain text, one server a line",
+            Self::Text => "Plain text, one server a line",
         }
     }
 

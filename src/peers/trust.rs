@@ -315,16 +315,13 @@ impl Walk {
 
 /// Why a rule decides, as a sentence for an admin.
 pub fn describe(rule: &TrustRule) -> String {
-    let verb = match rule.verdict {
-        Verdict::Allow => "allows",
-        Verdict::Deny => "denies",
-    };
-    let mut text = format!("the rule for {}, made by {}, {verb} it", rule.pattern.as_str(), rule.by);
-    if !rule.reason.is_empty() {
-        text.push_str(": ");
-        text.push_str(&rule.reason);
+    let (of, by, reason) = (rule.pattern.as_str(), &rule.by, &rule.reason);
+    match (rule.verdict, reason.is_empty()) {
+        (Verdict::Allow, true) => format!("the rule for {of}, made by {by}, allows it"),
+        (Verdict::Allow, false) => format!("the rule for {of}, made by {by}, allows it: {reason}"),
+        (Verdict::Deny, true) => format!("the rule for {of}, made by {by}, denies it"),
+        (Verdict::Deny, false) => format!("the rule for {of}, made by {by}, denies it: {reason}"),
     }
-    text
 }
 
 async fn find_rule(

@@ -174,7 +174,7 @@ fn opencloud(own: &Own) -> Recipe {
             )
             .paste("OC_ENABLE_OCM=true\nGRAPH_INCLUDE_OCM_SHAREES=true\nOC_ADD_RUN_SERVICES=ocm"),
             Step::say(
-                "oCIS (ownCloud Infinite Scale): switch OCM on in its environment. To share with others, its setting \
+                "For oCIS (ownCloud Infinite Scale), switch OCM on in its environment. To share with others, its setting \
                  enable_user_sharing must be on too.",
             )
             .paste("OCIS_ENABLE_OCM=true\nOCIS_ADD_RUN_SERVICES=ocm"),
@@ -339,9 +339,10 @@ fn draft(own: &Own) -> Recipe {
             Step::say("Where an address is asked for instead, it is the one of the discovery document.")
                 .paste(format!("{origin}/.well-known/ocm")),
             Step::say(format!(
-                "It says everything else: that the API is at {} and shared files are at {origin}{}, and which keys this \
-                 server signs with.",
-                own.end_point, own.webdav_path
+                "It says everything else: that the API is at {} and shared files are at {}, and which keys this server \
+                 signs with.",
+                own.end_point,
+                format_args!("{origin}{}", own.webdav_path)
             )),
             here(
                 "A server that announces http-sig is held to it. For one that never signs, federation.require_signatures \

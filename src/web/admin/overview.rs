@@ -211,7 +211,7 @@ fn steps(https: bool, met: bool, second: bool, help: bool) -> Vec<Step> {
         Step {
             done: help,
             title: "A way to ask for help",
-            sentence: "ui.support puts a link at the foot of each page.",
+            sentence: "The setting ui.support puts a link at the foot of each page.",
         },
     ]
 }

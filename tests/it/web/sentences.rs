@@ -352,7 +352,46 @@ fn in_use() -> BTreeMap<String, String> {
             }
         }
     }
+    for (place, text) in said_elsewhere() {
+        found.insert(text, place.to_owned());
+    }
     found
+}
+
+/// What no call gives away: the words of dates, what settings are about, and the questions and answers of a decision.
+fn said_elsewhere() -> Vec<(&'static str, String)> {
+    let of = |source: &'static str, place: &'static str, is: fn(&str) -> bool| {
+        let texts = literals(source).into_iter().map(|literal| as_kept(&literal.text));
+        texts.filter(move |text| is(text)).map(move |text| (place, text))
+    };
+    let date = |text: &str| {
+        text.contains("{day}")
+            || text.chars().all(|c| c.is_ascii_alphabetic()) && text.starts_with(|c: char| c.is_ascii_uppercase())
+    };
+    let about = |text: &str| text.ends_with('.') && text.contains(' ');
+    let decides = |text: &str| {
+        let begins = ["the mode is", "the rule for", "the directory of"];
+        text.ends_with('?') || text.contains("traded an invite") || begins.iter().any(|begin| text.starts_with(begin))
+    };
+    let dialect = |text: &str| text == "the draft";
+    of(include_str!("../../../src/lang/moment.rs"), "lang/moment.rs", date)
+        .chain(of(
+            include_str!("../../../src/config/settings.rs"),
+            "config/settings.rs",
+            about,
+        ))
+        .chain(of(
+            include_str!("../../../src/peers/trust.rs"),
+            "peers/trust.rs",
+            decides,
+        ))
+        .chain(of(
+            include_str!("../../../src/ocm/dialect/mod.rs"),
+            "ocm/dialect/mod.rs",
+            dialect,
+        ))
+        .chain([("peers/trust.rs", "no".to_owned())])
+        .collect()
 }
 
 #[test]
