@@ -317,6 +317,7 @@ impl Users {
                 let mut user = txn.get::<User>(Key::of([name])).await?.ok_or_else(no_such_user)?;
                 user.password = password.clone();
                 txn.put(&user).await?;
+                standing::void_link(txn, name).await?;
                 end_sessions(txn, name).await
             })
             .await

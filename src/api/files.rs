@@ -7,7 +7,6 @@ use tokio_util::io::ReaderStream;
 
 use crate::api::the_user;
 use crate::client::ByteStream;
-use crate::dav;
 use crate::error::Error;
 use crate::error::Result;
 use crate::files::Entry;
@@ -83,8 +82,7 @@ pub async fn rename(site: &Site, user: Option<String>, from: &str, to: &str) -> 
     {
         to = to.join(name)?;
     }
-    dav::rename(&tree, &site.ledger, &user.name, &from, &to).await?;
-    site.shares.moved(&user.name, &from, &to).await?;
+    site.move_file(&user.name, &from, &to).await?;
     Ok(row(&to, tree.stat(&to).await?))
 }
 
@@ -93,8 +91,7 @@ pub async fn remove(site: &Site, user: Option<String>, path: &str) -> Result<Val
     let path = TreePath::parse(path)?;
     let tree = site.homes.of(&user.name).await?;
     let entry = tree.stat(&path).await?;
-    site.shares.stop_below(&user.name, &path, site.clock.now()).await?;
-    dav::remove(&tree, &site.ledger, &user.name, &path).await?;
+    site.remove_file(&user.name, &path).await?;
     Ok(row(&path, entry))
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use ::zip::CompressionMethod;
 use ::zip::DateTime;
@@ -14,6 +15,7 @@ use ::zip::write::StreamWriter;
 use bytes::Bytes;
 use futures_util::stream;
 use time::OffsetDateTime;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 
@@ -36,6 +38,9 @@ const PIECES: usize = 4;
 /// The most things in one folder.
 const MOST: usize = 100_000;
 
+/// How long a reader may take to want the next piece: whoever stops reading must not keep a packer from others.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 static PACKING: Semaphore = Semaphore::const_new(PACKERS);
 
 impl Tree {
@@ -56,15 +61,17 @@ impl Tree {
         let path = path.clone();
         let folder = self.work(move |tree| tree.folder(&path)).await?;
         let (sender, receiver) = mpsc::channel(PIECES);
+        let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let pipe = Pipe {
                 piece: Vec::with_capacity(PIECE),
                 sender: sender.clone(),
+                runtime,
             };
             if let Err(error) = pack(&folder, pipe) {
-                // Nobody listens any more: then there is nobody to tell.
-                let _ = sender.blocking_send(Err(error));
+                // Nobody listens any more, or not in time: then there is nobody to tell.
+                let _ = sender.try_send(Err(error));
             }
         });
         Ok(Box::pin(stream::unfold(receiver, |mut receiver| async move {
@@ -143,6 +150,7 @@ fn failed(cause: ::zip::result::ZipError) -> Error {
 struct Pipe {
     piece: Vec<u8>,
     sender: mpsc::Sender<Result<Bytes>>,
+    runtime: Handle,
 }
 
 impl Write for Pipe {
@@ -159,8 +167,11 @@ impl Write for Pipe {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        self.sender
-            .blocking_send(Ok(piece.into()))
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let sent = async { tokio::time::timeout(PATIENCE, self.sender.send(Ok(piece.into()))).await };
+        match self.runtime.block_on(sent) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 }

@@ -98,7 +98,7 @@ impl Arrivals {
         if file.replace == Replace::Never && tree.stat(&file.path).await.is_ok() {
             return Err(super::disk::already_exists());
         }
-        let room = tree.room().await?.saturating_sub(self.promised());
+        let room = tree.room().await?.saturating_sub(self.promised(user));
         if file.size > room {
             return Err(Error::new(
                 Reason::DiskFull,
@@ -197,9 +197,11 @@ impl Arrivals {
     }
 
     /// How many bytes are still to come.
-    fn promised(&self) -> u64 {
+    /// What is still to come of this user's files: nobody's announcements take the room of others.
+    fn promised(&self, user: &str) -> u64 {
         self.all()
             .values()
+            .filter(|arrival| arrival.user == user)
             .map(|arrival| arrival.size - arrival.state().here)
             .fold(0, u64::saturating_add)
     }

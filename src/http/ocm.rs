@@ -55,13 +55,12 @@ pub async fn invite_accepted(
             .await;
     }
     let (status, ours) = match redeemed? {
-        Redeemed::Now(ours) => {
-            let event = Event::new("invite.accepted").of(format!("{}@{}", message.user_id, message.signer));
-            note(&site, &request, &message.signer, event).await?;
-            (StatusCode::OK, ours)
-        }
+        Redeemed::Now(ours) => (StatusCode::OK, ours),
+        // It is noted again: a stop may have come between the acceptance and its note.
         Redeemed::Before(ours) => (StatusCode::CONFLICT, ours),
     };
+    let event = Event::new("invite.accepted").of(format!("{}@{}", message.user_id, message.signer));
+    note(&site, &request, &message.signer, event).await?;
     Ok(HttpResponse::build(status).json(ours.to_json()))
 }
 

@@ -67,10 +67,16 @@ impl Record for MailCount {
     }
 }
 
+/// Characters of the inviter's name in a message: mails with it come from the operator's address.
+const LONGEST_NAME: usize = 60;
+
 impl Invites {
     /// The message that hands an invite over, in a language that the one who gets it reads.
     pub fn message(&self, user: &User, invite: &SentInvite, lang: Lang) -> Result<Message> {
-        let (name, address) = (user.display_name.as_str(), format!("{}@{}", user.name, self.own));
+        // A name, and no advertisement in ours.
+        let name: String = user.display_name.chars().take(LONGEST_NAME).collect();
+        let name = name.replace("://", " ");
+        let (name, address) = (name.as_str(), format!("{}@{}", user.name, self.own));
         let (link, code, until) = (self.link(invite), self.string(invite)?, lang.when(invite.expires));
         let mut parts =
             vec![

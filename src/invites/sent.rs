@@ -136,6 +136,9 @@ pub struct NewInvite {
     pub attached: Vec<Attachment>,
 }
 
+/// How many invites are looked at in one commit.
+const ROWS: usize = 200;
+
 impl Invites {
     /// Makes an invite for `user` to hand out.
     ///
@@ -291,7 +294,7 @@ impl Invites {
                 let Some(invite) = txn.find_one::<SentInvite>("token", [&hash]).await? else {
                     return Ok(None);
                 };
-                let user = txn.get::<User>([&invite.user]).await?;
+                let user = txn.get::<User>([&invite.user]).await?.filter(User::is_active);
                 Ok(user.map(|user| (invite, user)))
             })
             .await?;
@@ -327,6 +330,45 @@ impl Invites {
             .read(async |txn| txn.find_one::<SentInvite>("token", [&hash]).await)
             .await?;
         Ok(found.is_some())
+    }
+
+    /// Lets what is attached follow a file or folder to another path, or go where there is none any more: what comes to
+    /// stand in its place later is not given away by accident.
+    pub async fn follow(&self, user: &str, from: &TreePath, to: Option<&TreePath>) -> Result<()> {
+        let mut page = Page::first(ROWS);
+        loop {
+            let next = self
+                .store
+                .run(async |txn| {
+                    let some = txn.find::<SentInvite>("user", [user], &page).await?;
+                    for mut invite in some.items {
+                        let before = invite.attached.len();
+                        let mut moved = false;
+                        invite
+                            .attached
+                            .retain_mut(|attachment| match attachment.path.below(from) {
+                                None => true,
+                                Some(rest) => {
+                                    let there = to.and_then(|to| to.descend(&rest).ok());
+                                    moved |= there.is_some();
+                                    there.is_some_and(|there| {
+                                        attachment.path = there;
+                                        true
+                                    })
+                                }
+                            });
+                        if moved || invite.attached.len() != before {
+                            txn.put(&invite).await?;
+                        }
+                    }
+                    Ok(some.next)
+                })
+                .await?;
+            match next {
+                Some(next) => page = Page::after(next, ROWS),
+                None => return Ok(()),
+            }
+        }
     }
 
     pub async fn list(&self, user: &str, page: &Page) -> Result<Listing<SentInvite>> {

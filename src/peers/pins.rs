@@ -13,8 +13,11 @@ use crate::store::Key;
 use crate::store::Record;
 use crate::store::Txn;
 
-/// How many keys of one server are remembered; the oldest that it shows no longer make room.
-const REMEMBERED: usize = 12;
+/// How many keys of one server are remembered: as many as a set may have. The oldest that are gone make room, never one that
+/// is shown.
+const REMEMBERED: usize = 32;
+/// Characters of a key's id that are kept, so that a record of all of them stays small.
+const LONGEST_KID: usize = 64;
 
 /// A key that a server has shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +82,7 @@ impl SeenKeys {
                 continue;
             }
             self.keys.push(SeenKey {
-                kid: kid.chars().take(200).collect(),
+                kid: kid.chars().filter(char::is_ascii).take(LONGEST_KID).collect(),
                 thumbprint: thumbprint.clone(),
                 first_seen: now,
                 gone: None,
@@ -90,7 +93,9 @@ impl SeenKeys {
             }
         }
         while self.keys.len() > REMEMBERED {
-            let oldest = self.keys.iter().position(|key| key.gone.is_some()).unwrap_or(0);
+            let Some(oldest) = self.keys.iter().position(|key| key.gone.is_some()) else {
+                break;
+            };
             self.keys.remove(oldest);
         }
     }
@@ -171,5 +176,12 @@ mod tests {
             seen.look(&keys(&[&format!("k{at}")]), now(5 + at));
         }
         assert!(seen.keys.len() <= REMEMBERED && seen.current().count() == 1);
+        let many: Vec<_> = (0..REMEMBERED).map(|at| format!("m{at}")).collect();
+        let many = keys(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        seen.look(&many, now(60));
+        seen.changed = None;
+        seen.look(&many, now(61));
+        assert_eq!(seen.changed, None, "a large set that stays as it is has not changed");
+        assert_eq!(seen.current().count(), REMEMBERED);
     }
 }

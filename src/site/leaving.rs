@@ -54,6 +54,9 @@ impl Site {
                 .run(async |txn| contacts::remove(txn, name, &contact.address).await);
             over_anyway(gone.await)?;
         }
+        for (wish, _) in self.peers.wishes_of(name).await? {
+            self.peers.unwish(name, &wish.host).await?;
+        }
         self.users.delete(name, now).await
     }
 }

@@ -77,6 +77,11 @@ impl User {
     }
 }
 
+/// Whoever has a password of their own needs the link no more that was sent to them; others may have read it since.
+pub(super) async fn void_link(txn: &mut Txn, name: &str) -> Result<()> {
+    txn.delete::<SignInLink>([name]).await.map(drop)
+}
+
 impl Users {
     /// Makes an account without a password, and the code with which its owner sets one. `new.password` is not looked at.
     ///
@@ -196,6 +201,8 @@ impl Users {
                 }
                 user.admin = admin;
                 txn.put(&user).await?;
+                // One made for less must not open more.
+                void_link(txn, &name).await?;
                 Ok(user)
             })
             .await

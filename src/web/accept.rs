@@ -250,10 +250,6 @@ async fn finish(site: &Site, form: &Form<Agreed>, invite: &InviteString) -> Answ
             let event = event.with(&contact.address.provider);
             site.audit.note(&form.by, event).await?;
             site.peers.unwish(&user.name, &invite.provider).await?;
-            let event = Event::new("invite.accept")
-                .of(&contact.address)
-                .with(&contact.address.provider);
-            site.audit.note(&form.by, event).await?;
             Ok(page::go(format!("{}?met=now", href(&contact.address))))
         }
         Err(error) => show_failed(site, form, invite, error).await,

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use crate::audit::By;
 use crate::audit::Event;
-use crate::dav;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -105,9 +104,7 @@ async fn put_at(site: &Site, (session, by): (&Session, &By), from: &TreePath, to
         return Ok(());
     }
     let user = &session.user.name;
-    let tree = site.homes.of(user).await?;
-    dav::rename(&tree, &site.ledger, user, from, to).await?;
-    site.shares.moved(user, from, to).await?;
+    site.move_file(user, from, to).await?;
     site.audit.note(by, Event::new("file.move").of(user).file(from)).await
 }
 
@@ -243,9 +240,7 @@ pub async fn ask_delete(site: Data<Site>, session: Session, place: Query<Place>)
 pub async fn delete(site: Data<Site>, form: Form<Place>) -> Answer {
     let path = TreePath::parse(&form.fields.path)?;
     let user = &form.session.user.name;
-    let tree = site.homes.of(user).await?;
-    site.shares.stop_below(user, &path, site.clock.now()).await?;
-    dav::remove(&tree, &site.ledger, user, &path).await?;
+    site.remove_file(user, &path).await?;
     site.audit
         .note(&form.by, Event::new("file.delete").of(user).file(&path))
         .await?;

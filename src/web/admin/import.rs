@@ -296,7 +296,7 @@ async fn looking(site: &Site, session: &Session, id: &str, part: &Part, fault: O
         shown,
         lines,
         from: part.from,
-        next: more.then_some(part.from + SHOWN),
+        next: more.then(|| part.from.saturating_add(SHOWN)),
         ticked,
     })
 }
@@ -325,7 +325,7 @@ async fn batch_page(site: &Site, session: &Session, batch: Batch, changes: Vec<C
     Ok(Show {
         page: Page::of(site, session, "servers", "A change of the trust list"),
         badge: state(&batch),
-        next: more.then_some(from + SHOWN),
+        next: more.then(|| from.saturating_add(SHOWN)),
         changes: changes.into_iter().zip(all).skip(from).take(SHOWN).collect(),
         batch,
         kept,

@@ -746,3 +746,35 @@ async fn without_tls_where_it_is_due_neither_password_nor_mail_is_sent() {
         assert!(harmless, "{heard:?}");
     }
 }
+
+#[actix_web::test]
+async fn what_is_attached_follows_its_file_and_is_nothing_once_that_is_deleted() {
+    let server = TestServer::start().await;
+    server.user("ada").await;
+    let mut ada = Browser::signed_in(&server, "ada").await;
+    let attached = async |id: &str| {
+        let (invite, _) = server.site().invites.get("ada", id).await.unwrap();
+        let paths = invite.attached.iter().map(|one| one.path.to_string());
+        paths.collect::<Vec<_>>()
+    };
+    server.put_file("ada", "slides/a.txt", "mine").await;
+    let made = ada
+        .post(
+            "/invites/new",
+            &[("for", "Bob"), ("share", "slides/a.txt"), ("expires", "7d")],
+        )
+        .await;
+    let id = made.location().rsplit('/').next().unwrap().to_owned();
+    assert_eq!(attached(&id).await, ["slides/a.txt"]);
+    ada.post("/rename", &[("path", "slides"), ("name", "talk")])
+        .await
+        .expect_status(303);
+    assert_eq!(attached(&id).await, ["talk/a.txt"]);
+    ada.post("/delete", &[("path", "talk")]).await.expect_status(303);
+    server.put_file("ada", "talk/a.txt", "private").await;
+    assert!(
+        attached(&id).await.is_empty(),
+        "what stands there now was never offered"
+    );
+    ada.post("/delete", &[("path", "")]).await.expect_status(400);
+}

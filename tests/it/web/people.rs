@@ -273,3 +273,29 @@ async fn what_the_pages_do_with_people_commands_do() {
     };
     assert!(server.call(last).await.is_err());
 }
+
+#[actix_web::test]
+async fn t72_a_sign_in_link_is_void_once_its_owner_has_a_new_password_or_may_do_more() {
+    let server = TestServer::start().await;
+    server.admin("root").await;
+    server.user("ada").await;
+    let link = async || {
+        let made = server.call(Call::UserLink { name: "ada".to_owned() }).await.unwrap();
+        let link = made["link"].as_str().unwrap().to_owned();
+        link[link.find("/welcome").unwrap()..].to_owned()
+    };
+    let first = link().await;
+    Browser::new(&server).get(&first).await.expect_status(200);
+    let mut ada = Browser::signed_in(&server, "ada").await;
+    let fields = [("old", PASSWORD), ("password", "another long enough one")];
+    ada.post("/account/password", &fields).await.expect_status(303);
+    Browser::new(&server).get(&first).await.expect_status(403);
+    let second = link().await;
+    let change = UserChange {
+        admin: Some(true),
+        ..UserChange::default()
+    };
+    let user = Some("ada".to_owned());
+    server.call(Call::UserSet { user, change }).await.unwrap();
+    Browser::new(&server).get(&second).await.expect_status(403);
+}
