@@ -1,6 +1,7 @@
 //! This OCM Server: its parts, put together once and handed to every edge.
 
 mod leaving;
+pub mod moving;
 
 use std::sync::Arc;
 
@@ -10,14 +11,12 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::courier::Courier;
-use crate::dav;
 use crate::dav::Ledger;
 use crate::directories::Directories;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Homes;
-use crate::files::TreePath;
 use crate::handshake::Handshakes;
 use crate::invites::Invites;
 use crate::keys::Keys;
@@ -71,27 +70,6 @@ pub struct Site {
 }
 
 impl Site {
-    /// Moves a file or folder of a user. What is shared of it, or attached to an invite, goes on where it is then.
-    pub async fn move_file(&self, user: &str, from: &TreePath, to: &TreePath) -> Result<()> {
-        let tree = self.homes.of(user).await?;
-        dav::rename(&tree, &self.ledger, user, from, to).await?;
-        self.shares.moved(user, from, to).await?;
-        self.invites.follow(user, from, Some(to)).await
-    }
-
-    /// Removes a file or folder of a user, and ends first what gives others access to it, so that what comes to stand in
-    /// its place later is given to nobody by accident.
-    pub async fn remove_file(&self, user: &str, path: &TreePath) -> Result<()> {
-        let tree = self.homes.of(user).await?;
-        if path.is_root() {
-            return Err(Error::invalid("path", "Everything at once can't be removed."));
-        }
-        tree.stat(path).await?;
-        self.shares.stop_below(user, path, self.clock.now()).await?;
-        self.invites.follow(user, path, None).await?;
-        dav::remove(&tree, &self.ledger, user, path).await
-    }
-
     /// Opens the data directory and puts the parts together; nothing listens yet, nothing is sent.
     ///
     /// # Errors
@@ -134,7 +112,7 @@ impl Site {
             shares.clone(),
             homes.clone(),
         );
-        Ok(Self {
+        let site = Self {
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
             handshakes: Handshakes::new(&config, store.clone(), client.clone(), peers.clone()),
@@ -165,7 +143,9 @@ impl Site {
             outbox,
             shares,
             requests,
-        })
+        };
+        site.finish_moves().await?;
+        Ok(site)
     }
 
     /// A fresh one-time link to the page that makes the first admin, from the address that people see.

@@ -3,7 +3,6 @@
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::every;
 use crate::api::rows;
 use crate::api::the_user;
 use crate::contacts;
@@ -19,6 +18,7 @@ use crate::peers::wishes::Wish;
 use crate::shares::Parting;
 use crate::site::Site;
 use crate::store::Page;
+use crate::store::every;
 use crate::users::User;
 
 pub async fn read_invite(site: &Site, user: Option<String>, text: &str) -> Result<Value> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::every;
 use crate::config::Mode;
 use crate::contacts::Contact;
 use crate::error::Result;
@@ -15,6 +14,7 @@ use crate::shares::SentShare;
 use crate::shares::received::ReceivedState;
 use crate::site::Site;
 use crate::store::Key;
+use crate::store::every;
 
 /// What there is between this server and another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

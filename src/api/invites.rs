@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::every;
 use crate::api::the_user;
 use crate::error::Result;
 use crate::invites::Acceptance;
@@ -15,6 +14,7 @@ use crate::invites::SentInvite;
 use crate::invites::Standing;
 use crate::lang::Lang;
 use crate::site::Site;
+use crate::store::every;
 
 /// Makes an invite, and mails it where an address is given. A mail that fails leaves the invite as it is; the answer
 /// says so.

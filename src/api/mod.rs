@@ -40,11 +40,9 @@ use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::shares::Parting;
 use crate::site::Site;
-use crate::store::Listing;
 use crate::store::Page;
 
 /// How many rows are asked for at once.
-const ROWS: usize = 1000;
 
 /// Something an operator wants done. `user` may be left out where an id tells, or where there is one user only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -556,20 +554,6 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
 /// The rows of a list as JSON.
 fn rows<T>(items: Vec<T>, row: impl Fn(T) -> Value) -> Value {
     Value::Array(items.into_iter().map(row).collect())
-}
-
-/// All that is listed, page by page.
-async fn every<T>(list: impl AsyncFn(Page) -> Result<Listing<T>>) -> Result<Vec<T>> {
-    let mut all = Vec::new();
-    let mut page = Page::first(ROWS);
-    loop {
-        let some = list(page).await?;
-        all.extend(some.items);
-        match some.next {
-            Some(next) => page = Page::after(next, ROWS),
-            None => return Ok(all),
-        }
-    }
 }
 
 /// The user that is meant: the one named, or the only one there is.

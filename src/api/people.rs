@@ -6,7 +6,6 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::api::contacts;
-use crate::api::every;
 use crate::api::rows;
 use crate::api::the_user;
 use crate::error::Error;
@@ -15,6 +14,7 @@ use crate::files::TreePath;
 use crate::lang::Lang;
 use crate::secret::Secret;
 use crate::site::Site;
+use crate::store::every;
 use crate::users::NewUser;
 use crate::users::Profile;
 use crate::users::SIGN_IN_LINK_LASTS;

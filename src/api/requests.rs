@@ -3,7 +3,6 @@
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::every;
 use crate::api::moment;
 use crate::api::rows;
 use crate::api::the_user;
@@ -15,6 +14,7 @@ use crate::requests::ReceivedRequest;
 use crate::requests::SentRequest;
 use crate::shares::NewShare;
 use crate::site::Site;
+use crate::store::every;
 
 pub async fn send(site: &Site, user: Option<String>, owner: &str, what: &str) -> Result<Value> {
     let user = the_user(site, user).await?;

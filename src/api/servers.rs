@@ -3,7 +3,6 @@
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::every;
 use crate::api::moment;
 use crate::api::rows;
 use crate::clock::Timestamp;
@@ -26,6 +25,7 @@ use crate::peers::trust::Purpose;
 use crate::peers::trust::TrustRule;
 use crate::peers::trust::Verdict;
 use crate::site::Site;
+use crate::store::every;
 
 /// Who did what came without a name.
 const COMMAND: &str = "the command line";

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::every;
 use crate::api::moment;
 use crate::api::rows;
 use crate::api::the_user;
@@ -25,6 +24,7 @@ use crate::shares::received::Checked;
 use crate::shares::received::ReceivedState;
 use crate::shares::sent::SentState;
 use crate::site::Site;
+use crate::store::every;
 
 /// How long someone who shares by command waits for the other server to be looked up.
 const LOOK_UP: Duration = Duration::from_secs(5);

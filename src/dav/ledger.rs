@@ -211,6 +211,19 @@ impl Ledger {
             .await
     }
 
+    /// As [`Ledger::move_properties`], for a move that may have been followed before: what is at `to` by now stays.
+    pub async fn follow(&self, realm: &str, from: &TreePath, to: &TreePath) -> Result<()> {
+        let page = Page::first(1);
+        let left = self
+            .store
+            .read(async |txn| txn.list::<KeptProperty>(&beneath(realm, from), &page).await)
+            .await?;
+        match left.items.is_empty() {
+            true => Ok(()),
+            false => self.move_properties(realm, from, to).await,
+        }
+    }
+
     /// Something was copied, with (`deep`) or without what is beneath. What was kept for `to` is forgotten, and so are the
     /// locks beneath it; a lock on `to` itself stays with the place.
     pub async fn copy_properties(&self, realm: &str, from: &TreePath, to: &TreePath, deep: bool) -> Result<()> {

@@ -77,12 +77,6 @@ pub async fn remove(tree: &Tree, ledger: &Ledger, realm: &str, path: &TreePath) 
     ledger.forget(realm, path).await
 }
 
-/// Moves a file or folder of a tree to where nothing is, and with it what the ledger keeps for it: as [`remove`].
-pub async fn rename(tree: &Tree, ledger: &Ledger, realm: &str, from: &TreePath, to: &TreePath) -> Result<()> {
-    tree.rename(from, to, false).await?;
-    ledger.move_properties(realm, from, to).await
-}
-
 /// Answers one request, whoever sent it: the caller has authenticated them and chosen the mount.
 pub async fn serve(
     mount: &Mount,

@@ -174,8 +174,12 @@ impl Shares {
                 .run(async |txn| {
                     let some = txn.find::<SentShare>("user", [user], &page).await?;
                     for mut share in some.items {
-                        if let Some(rest) = share.path.below(from) {
-                            share.path = to.descend(&rest)?;
+                        let Some(rest) = share.path.below(from) else {
+                            continue;
+                        };
+                        // Only one that is over can lie too deep: it was looked at before.
+                        if let Ok(path) = to.descend(&rest) {
+                            share.path = path;
                             txn.put(&share).await?;
                         }
                     }

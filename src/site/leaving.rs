@@ -9,11 +9,8 @@ use crate::files::TreePath;
 use crate::invites::InviteState;
 use crate::shares::received::ReceivedState;
 use crate::site::Site;
-use crate::store::Listing;
-use crate::store::Page;
+use crate::store::every;
 use crate::users::User;
-
-const ROWS: usize = 500;
 
 impl Site {
     /// Deletes somebody's account, and ends what they share, what is shared with them, their invitations, requests and
@@ -67,18 +64,5 @@ fn over_anyway<T>(outcome: Result<T>) -> Result<()> {
     match outcome {
         Err(error) if !over(&error) => Err(error),
         _ => Ok(()),
-    }
-}
-
-async fn every<T>(list: impl AsyncFn(Page) -> Result<Listing<T>>) -> Result<Vec<T>> {
-    let mut all = Vec::new();
-    let mut page = Page::first(ROWS);
-    loop {
-        let some = list(page).await?;
-        all.extend(some.items);
-        match some.next {
-            Some(next) => page = Page::after(next, ROWS),
-            None => return Ok(all),
-        }
     }
 }

@@ -124,6 +124,20 @@ pub struct Listing<R> {
     pub next: Option<String>,
 }
 
+/// All that is listed, page by page.
+pub async fn every<T>(list: impl AsyncFn(Page) -> Result<Listing<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    let mut page = Page::first(MAX_PAGE);
+    loop {
+        let some = list(page).await?;
+        all.extend(some.items);
+        match some.next {
+            Some(next) => page = Page::after(next, MAX_PAGE),
+            None => return Ok(all),
+        }
+    }
+}
+
 /// Whether the store does its work.
 #[derive(Clone, Debug)]
 pub enum State {

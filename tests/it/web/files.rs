@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use ocmesh::api::Call;
 use ocmesh::config::Size;
+use ocmesh::files::TreePath;
+use ocmesh::site::moving::Moving;
+use ocmesh::store::Page;
 use serde_json::Value;
 use serde_json::json;
 
@@ -371,4 +374,41 @@ async fn t57_a_folder_comes_as_a_zip_with_names_that_lead_downwards_only() {
     assert_eq!(text, "second");
     assert_eq!(get("/zip/other.txt").await.status(), 404);
     assert_eq!(get("/zip/x%2f..").await.status(), 400);
+}
+
+#[actix_web::test]
+async fn t79_a_move_that_a_stop_cut_off_is_followed_or_forgotten_at_the_next_start() {
+    let pair = Pair::acquainted().await;
+    let path = |text: &str| TreePath::parse(text).unwrap();
+    for name in ["one", "two"] {
+        pair.a.put_file("ada", &format!("{name}/a.txt"), name).await;
+        let to = pair.b.address("bob");
+        pair.a.share("ada", name, &to, false).await.unwrap();
+    }
+    let moving = |name: &str| Moving {
+        id: name.to_owned(),
+        user: "ada".to_owned(),
+        from: path(name),
+        to: path(&format!("moved-{name}")),
+    };
+    let site = pair.a.site();
+    for begun in [moving("one"), moving("two")] {
+        site.store.run(async |txn| txn.put(&begun).await).await.unwrap();
+    }
+    // The first came as far as the disk, the second not even there.
+    let home = site.homes.of("ada").await.unwrap();
+    home.rename(&path("one"), &path("moved-one"), false).await.unwrap();
+    let a = pair.a.restart().await;
+    let shared = async |server: &TestServer| {
+        let shares = server.site().shares.sent("ada", &Page::first(9)).await.unwrap();
+        let mut paths: Vec<_> = shares.items.iter().map(|share| share.path.to_string()).collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(shared(&a).await, ["moved-one", "two"]);
+    // What is over is over: a later start changes nothing.
+    let home = a.site().homes.of("ada").await.unwrap();
+    home.rename(&path("two"), &path("moved-two"), false).await.unwrap();
+    let a = a.restart().await;
+    assert_eq!(shared(&a).await, ["moved-one", "two"]);
 }
