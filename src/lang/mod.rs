@@ -211,6 +211,9 @@ mod tests {
     fn a_number_chooses_the_form() {
         assert_eq!(Lang::En.count("{n} person|{n} people", 1), "1 person");
         assert_eq!(Lang::En.count("{n} person|{n} people", 0), "0 people");
+        // French counts nothing as one.
+        let days = |number| Lang::Fr.count("{n} day|{n} days", number);
+        assert_eq!([days(0), days(1), days(2)], ["0 jour", "1 jour", "2 jours"]);
     }
 
     fn places(sentence: &str) -> BTreeSet<String> {

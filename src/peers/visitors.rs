@@ -41,12 +41,11 @@ impl Lately {
         let mine = self.by.get(from).copied().unwrap_or_default();
         let wait = now.until(self.since.plus(WINDOW));
         if mine >= FOR_ONE || self.all >= FOR_ALL {
-            let who = if mine >= FOR_ONE {
-                "You have"
+            let message = if mine >= FOR_ONE {
+                "You have looked up many servers just now. Try again in a minute."
             } else {
-                "Many people have"
+                "Many people look up servers just now. Try again in a minute."
             };
-            let message = format!("{who} looked up many servers just now. Try again in a minute.");
             return Err(Error::new(Reason::Busy, message).retry_after(Some(wait)));
         }
         self.by.insert(from.to_owned(), mine + 1);
