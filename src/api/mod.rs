@@ -42,8 +42,6 @@ use crate::shares::Parting;
 use crate::site::Site;
 use crate::store::Page;
 
-/// How many rows are asked for at once.
-
 /// Something an operator wants done. `user` may be left out where an id tells, or where there is one user only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "kebab-case")]

@@ -8,6 +8,7 @@ use ocmesh::config::Mode;
 use ocmesh::peers::import::Incoming;
 use ocmesh::peers::lists::MAX_INPUT;
 use ocmesh::peers::lists::MAX_RULES;
+use ocmesh::peers::policy::ChosenMode;
 use serde_json::Value;
 use serde_json::json;
 
@@ -525,6 +526,15 @@ async fn what_the_configuration_says_of_the_mode_is_shown_with_its_line_and_can_
         .await
         .expect_status(409)
         .expect(&place);
+    assert_eq!(server.site().peers.mode().await.unwrap(), Mode::Open);
+    // Nor does a choice count that was made before the file said anything.
+    let chosen = ChosenMode {
+        mode: Mode::Allowlist,
+        by: "root".to_owned(),
+        since: server.clock.now(),
+    };
+    let store = &server.site().store;
+    store.run(async |txn| txn.put(&chosen).await).await.unwrap();
     assert_eq!(server.site().peers.mode().await.unwrap(), Mode::Open);
 }
 
