@@ -1,10 +1,14 @@
 //! What the operator chose: one struct per `[table]`, checked on load, unknown keys refused by name, file and line.
 
+mod backup;
 mod mail;
 mod meant;
+mod metrics;
+mod notify;
 mod origin;
 mod pages;
 pub mod settings;
+mod tls;
 mod value;
 
 use std::net::IpAddr;
@@ -21,14 +25,25 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::directory::PinnedKey;
 
+pub use self::backup::Backup;
+pub use self::backup::Keep;
 pub use self::mail::Mail;
 pub use self::mail::Security;
 pub use self::mail::Sender;
 pub use self::mail::SmtpUrl;
+pub use self::metrics::Metrics;
+pub use self::metrics::OwnListener;
+pub use self::notify::AdminTopic;
+pub use self::notify::Notify;
+pub use self::notify::UserTopic;
+pub use self::notify::Webhook;
 pub use self::origin::Origin;
 use self::origin::Origins;
 pub use self::pages::Link;
 pub use self::pages::Ui;
+pub use self::tls::AcmeDirectory;
+pub use self::tls::Tls;
+pub use self::tls::TlsMode;
 pub use self::value::DocumentUrl;
 pub use self::value::Every;
 pub use self::value::Listen;
@@ -57,8 +72,11 @@ pub struct Config {
     pub accounts: Accounts,
     pub limits: Limits,
     pub mail: Mail,
+    pub notify: Notify,
+    pub backup: Backup,
     pub ui: Ui,
     pub log: Log,
+    pub metrics: Metrics,
     #[serde(skip)]
     origins: Origins,
 }
@@ -69,29 +87,15 @@ pub struct Server {
     pub public_url: PublicUrl,
     pub name: String,
     pub listen: Listen,
+    /// Where plain http is answered while this server itself speaks TLS: with redirects, and to ACME authorities.
+    pub listen_http: Listen,
     pub data_dir: PathBuf,
     /// Relative to `data_dir` unless absolute.
     pub admin_socket: PathBuf,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Tls {
-    pub mode: TlsMode,
-    pub cert_file: Option<PathBuf>,
-    pub key_file: Option<PathBuf>,
-    pub extra_ca_file: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TlsMode {
-    /// `files` where a certificate is named, else `off` for an http address and `proxy` for an https one.
-    #[default]
-    Auto,
-    Off,
-    Proxy,
-    Files,
+    /// Whose word about who asks is believed, in the mode `proxy`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long requests under way may take when the server stops.
+    pub shutdown_grace: Span,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -262,8 +266,14 @@ impl Default for Server {
             public_url: PublicUrl::parse("http://127.0.0.1:8080").expect("the default address is an address"),
             name: "ocmesh".to_owned(),
             listen: Listen(vec![SocketAddr::from(([127, 0, 0, 1], 8080))]),
+            listen_http: Listen(Vec::new()),
             data_dir: PathBuf::from("ocmesh-data"),
             admin_socket: PathBuf::from("admin.sock"),
+            trusted_proxies: vec![
+                IpNet::from(IpAddr::from([127, 0, 0, 1])),
+                IpNet::from(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)),
+            ],
+            shutdown_grace: Span::seconds(20),
         }
     }
 }
@@ -523,14 +533,17 @@ impl Config {
         let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
         self.server.data_dir = base.join(&self.server.data_dir);
         self.server.admin_socket = self.server.data_dir.join(&self.server.admin_socket);
+        self.backup.dir = self.server.data_dir.join(&self.backup.dir);
         let keys = self.federation.directory.iter_mut().map(|entry| &mut entry.key_file);
         let named = [
             &mut self.tls.cert_file,
             &mut self.tls.key_file,
             &mut self.tls.extra_ca_file,
             &mut self.mail.password_file,
+            &mut self.metrics.token_file,
         ];
-        for path in named.into_iter().chain(keys).flatten() {
+        let secrets = self.notify.webhook.iter_mut().map(|webhook| &mut webhook.secret_file);
+        for path in named.into_iter().chain(keys).flatten().chain(secrets) {
             *path = base.join(&*path);
         }
         self
@@ -545,7 +558,12 @@ impl Config {
     pub fn tls_mode(&self) -> TlsMode {
         match self.tls.mode {
             TlsMode::Auto if self.tls.cert_file.is_some() => TlsMode::Files,
-            TlsMode::Auto if self.server.public_url.is_https() => TlsMode::Proxy,
+            TlsMode::Auto if self.server.public_url.is_https() => {
+                match self.server.listen.0.iter().any(|address| address.port() == 443) {
+                    true => TlsMode::Acme,
+                    false => TlsMode::Proxy,
+                }
+            }
             TlsMode::Auto => TlsMode::Off,
             chosen => chosen,
         }
@@ -642,13 +660,23 @@ mod tests {
         expected.tls.cert_file = Some("/etc/ocm/tls/fullchain.pem".into());
         expected.tls.key_file = Some("/etc/ocm/tls/privkey.pem".into());
         expected.tls.extra_ca_file = Some("/etc/ocm/tls/lab-ca.pem".into());
+        expected.tls.acme_email = Some("admin@example.org".to_owned());
+        expected.metrics.token_file = Some("metrics-token".into());
         expected.mail.smtp_url = SmtpUrl::parse("smtps://ocm@mail.example.org:465").ok();
         expected.mail.password_file = Some("smtp-password".into());
         expected.mail.from = "Example Lab Cloud <ocm@example.org>".parse().ok().map(Sender);
         assert_eq!(example, expected);
         assert_eq!(Config::parse(EXAMPLE, "ocm.example.toml").unwrap(), Config::default());
-        let keys: Vec<_> = include_str!("config.rs")
-            .lines()
+        let sources = [
+            include_str!("config.rs"),
+            include_str!("config/tls.rs"),
+            include_str!("config/notify.rs"),
+            include_str!("config/backup.rs"),
+            include_str!("config/metrics.rs"),
+        ];
+        let keys: Vec<_> = sources
+            .into_iter()
+            .flat_map(str::lines)
             .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ").map(|(key, _)| key))
             .filter(|key| !key.contains(['(', ' ']))
             .collect();

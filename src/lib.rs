@@ -12,31 +12,35 @@
 //! 5. [`lang`] — what people read, in their language
 //! 6. [`error`] — why something was refused, without a word of HTTP
 //! 7. [`config`] — what the operator chose
-//! 8. [`store`] — everything kept: records, transactions, and the engine below them
-//! 9. [`audit`] — who did what, when and from where
-//! 10. [`client`] — everything asked of other servers: limits, address guard
-//! 11. [`keys`] — the keys this server signs with
-//! 12. [`users`] — accounts, passwords, sessions
-//! 13. [`files`] — Resources here: safe paths, atomic replacement
-//! 14. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
-//! 15. [`contacts`] — the address book
-//! 16. [`directories`] — Directory Services that are followed, and the servers they list
-//! 17. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
-//! 18. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
-//! 19. [`handshake`] — becoming a trusted server of those that know such a thing
-//! 20. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 21. [`mail`] — mail to people elsewhere, where the operator has a server for it
-//! 22. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
-//! 23. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
-//! 24. [`courier`] — the worker that takes what is due to its peer
-//! 25. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 26. [`site`] — the parts of one server, put together
-//! 27. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 28. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 29. [`web`] — the edge for people: pages
-//! 30. [`tls`] — certificates
-//! 31. [`app`] — listeners and workers, started and stopped
-//! 32. [`cli`] — the command line
+//! 8. [`metrics`] — what is counted, for Prometheus
+//! 9. [`store`] — everything kept: records, transactions, and the engine below them
+//! 10. [`audit`] — who did what, when and from where
+//! 11. [`client`] — everything asked of other servers: limits, address guard
+//! 12. [`keys`] — the keys this server signs with
+//! 13. [`users`] — accounts, passwords, sessions
+//! 14. [`mail`] — mail to people elsewhere, where the operator has a server for it
+//! 15. [`notify`] — telling admins and people that something happened, by mail and webhook
+//! 16. [`files`] — Resources here: safe paths, atomic replacement
+//! 17. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
+//! 18. [`contacts`] — the address book
+//! 19. [`directories`] — Directory Services that are followed, and the servers they list
+//! 20. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
+//! 21. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
+//! 22. [`handshake`] — becoming a trusted server of those that know such a thing
+//! 23. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 24. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
+//! 25. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 26. [`courier`] — the worker that takes what is due to its peer
+//! 27. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 28. [`tls`] — certificates: had, kept, renewed
+//! 29. [`backup`] — copies of all that is kept: made, read back, put in place again
+//! 30. [`site`] — the parts of one server, put together
+//! 31. [`doctor`] — whether all is well, and what to do where it is not
+//! 32. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 33. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 34. [`web`] — the edge for people: pages
+//! 35. [`app`] — listeners and workers, started and stopped
+//! 36. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -44,6 +48,7 @@
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -52,6 +57,7 @@ pub mod contacts;
 pub mod courier;
 pub mod dav;
 pub mod directories;
+pub mod doctor;
 pub mod error;
 pub mod files;
 pub mod handshake;
@@ -60,6 +66,8 @@ pub mod invites;
 pub mod keys;
 pub mod lang;
 pub mod mail;
+pub mod metrics;
+pub mod notify;
 pub mod ocm;
 pub mod outbox;
 pub mod peers;

@@ -6,6 +6,7 @@ pub mod moving;
 use std::sync::Arc;
 
 use crate::audit::Audit;
+use crate::backup::Backups;
 use crate::client;
 use crate::client::Client;
 use crate::clock::Clock;
@@ -21,6 +22,8 @@ use crate::handshake::Handshakes;
 use crate::invites::Invites;
 use crate::keys::Keys;
 use crate::mail::Mail;
+use crate::metrics::Metrics;
+use crate::notify::Notices;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
 use crate::remote::Remote;
@@ -29,6 +32,7 @@ use crate::secret::Secret;
 use crate::shares::Shares;
 use crate::store::Options;
 use crate::store::Store;
+use crate::tls::Certificates;
 use crate::users::Users;
 
 /// What stands outside the server and can be replaced: its clock and its way to find other servers by name.
@@ -67,6 +71,10 @@ pub struct Site {
     pub requests: Requests,
     pub remote: Remote,
     pub courier: Courier,
+    pub metrics: Metrics,
+    pub notices: Notices,
+    pub certificates: Certificates,
+    pub backups: Backups,
 }
 
 impl Site {
@@ -85,6 +93,9 @@ impl Site {
         let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
         let audit = Audit::open(&config, store.clone(), clock.clone()).await?;
         let client = Client::new(&config, world.lookup)?;
+        let metrics = Metrics::new();
+        let mail = Mail::new(&config)?;
+        let notices = Notices::new(&config, store.clone(), mail.clone(), clock.clone(), metrics.clone())?;
         let homes = Homes::open(&config.server.data_dir.join("files")).await?;
         let directories = Directories::new(&config, store.clone(), client.clone())?;
         let peers = Peers::new(
@@ -113,6 +124,10 @@ impl Site {
             homes.clone(),
         );
         let site = Self {
+            certificates: Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
+            backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
+            metrics,
+            notices,
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
             handshakes: Handshakes::new(&config, store.clone(), client.clone(), peers.clone()),
@@ -120,7 +135,7 @@ impl Site {
                 &config,
                 (store.clone(), client.clone(), peers.clone()),
                 (shares.clone(), outbox.clone(), homes.clone()),
-                Mail::new(&config)?,
+                mail,
             ),
             remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
             courier: Courier::new(

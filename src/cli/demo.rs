@@ -17,7 +17,9 @@ use crate::app::Running;
 use crate::client::Client;
 use crate::client::system_lookup;
 use crate::config::Config;
+use crate::config::Every;
 use crate::config::Listen;
+use crate::config::OwnListener;
 use crate::config::PrivateNetwork;
 use crate::config::PublicUrl;
 use crate::error::Error;
@@ -97,6 +99,8 @@ impl Actor {
         server.clone_into(&mut config.server.name);
         config.server.data_dir = dir.join(name);
         config.server.admin_socket = dir.join(format!("{name}.sock"));
+        config.metrics.listen = OwnListener(None);
+        config.backup.every = Every::OFF;
         config.federation.private_network = vec![PrivateNetwork {
             cidr: "127.0.0.0/8".parse().map_err(Error::internal)?,
             ports: Vec::new(),

@@ -21,6 +21,8 @@ pub enum Origin {
     },
     /// The variable of this name, which wins over the file.
     Environment(String),
+    /// The option of this name on the command line, which wins over all.
+    Flag(String),
 }
 
 impl Origin {
@@ -36,7 +38,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::Default => Ok(()),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::Environment(name) => f.write_str(name),
+            Self::Environment(name) | Self::Flag(name) => f.write_str(name),
         }
     }
 }

@@ -61,6 +61,11 @@ const SETTINGS: &[Setting] = &[
         value: |config| list(&config.server.listen.0),
     },
     Setting {
+        key: "server.listen_http",
+        about: "Where it answers plain http besides: with a redirect, and to certificate authorities.",
+        value: |config| list(&config.server.listen_http.0),
+    },
+    Setting {
         key: "server.data_dir",
         about: "Database, signing keys and people’s files.",
         value: |config| config.server.data_dir.display().to_string(),
@@ -71,8 +76,18 @@ const SETTINGS: &[Setting] = &[
         value: |config| config.server.admin_socket.display().to_string(),
     },
     Setting {
+        key: "server.trusted_proxies",
+        about: "Which proxies in front are believed about who asks.",
+        value: |config| list(&config.server.trusted_proxies),
+    },
+    Setting {
+        key: "server.shutdown_grace",
+        about: "How long requests under way may take when the server stops.",
+        value: |config| span(config.server.shutdown_grace),
+    },
+    Setting {
         key: "tls.mode",
-        about: "Who encrypts: a proxy in front, this server with files, or nobody.",
+        about: "Who encrypts: this server, a proxy in front, or nobody; and where the certificate is from.",
         value: |config| word(&config.tls.mode),
     },
     Setting {
@@ -84,6 +99,36 @@ const SETTINGS: &[Setting] = &[
         key: "tls.key_file",
         about: "Where its key is. The key itself is never shown.",
         value: |config| path(config.tls.key_file.as_ref()),
+    },
+    Setting {
+        key: "tls.names",
+        about: "More names for the certificate.",
+        value: |config| list(&config.tls.names),
+    },
+    Setting {
+        key: "tls.acme_directory",
+        about: "The authority that certificates are ordered from.",
+        value: |config| config.tls.acme_directory.to_string(),
+    },
+    Setting {
+        key: "tls.acme_email",
+        about: "Whom the authority may write to.",
+        value: |config| config.tls.acme_email.clone().unwrap_or_default(),
+    },
+    Setting {
+        key: "tls.acme_agree_tos",
+        about: "Whether you agree to the terms of the authority.",
+        value: |config| config.tls.acme_agree_tos.to_string(),
+    },
+    Setting {
+        key: "tls.acme_preflight",
+        about: "Whether names and ports are checked before an order.",
+        value: |config| config.tls.acme_preflight.to_string(),
+    },
+    Setting {
+        key: "tls.warn_before",
+        about: "How long before its end a certificate is warned about.",
+        value: |config| span(config.tls.warn_before),
     },
     Setting {
         key: "tls.extra_ca_file",
@@ -269,6 +314,79 @@ const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "notify.admin_mail",
+        about: "Who gets mail about this server.",
+        value: |config| list(&config.notify.admin_mail),
+    },
+    Setting {
+        key: "notify.admin_on",
+        about: "What admins hear about.",
+        value: |config| {
+            list(
+                &config
+                    .notify
+                    .admin_on
+                    .iter()
+                    .map(|topic| topic.as_str())
+                    .collect::<Vec<_>>(),
+            )
+        },
+    },
+    Setting {
+        key: "notify.user_on",
+        about: "What people hear about, unless they choose otherwise.",
+        value: |config| {
+            list(
+                &config
+                    .notify
+                    .user_on
+                    .iter()
+                    .map(|topic| topic.as_str())
+                    .collect::<Vec<_>>(),
+            )
+        },
+    },
+    Setting {
+        key: "notify.webhook",
+        about: "Who is told over HTTP what admins hear about.",
+        value: |config| {
+            list(
+                &config
+                    .notify
+                    .webhook
+                    .iter()
+                    .map(|hook| hook.url.to_string())
+                    .collect::<Vec<_>>(),
+            )
+        },
+    },
+    Setting {
+        key: "backup.every",
+        about: "How often a backup is made by itself.",
+        value: |config| every(config.backup.every),
+    },
+    Setting {
+        key: "backup.dir",
+        about: "Where backups are put.",
+        value: |config| config.backup.dir.display().to_string(),
+    },
+    Setting {
+        key: "backup.keep",
+        about: "How many backups are kept.",
+        value: |config| {
+            let keep = config.backup.keep;
+            format!(
+                "daily = {}, weekly = {}, monthly = {}",
+                keep.daily, keep.weekly, keep.monthly
+            )
+        },
+    },
+    Setting {
+        key: "backup.include_files",
+        about: "Whether people’s files are in a backup.",
+        value: |config| config.backup.include_files.to_string(),
+    },
+    Setting {
         key: "ui.language",
         about: "The language of pages for whoever chose none.",
         value: |config| config.ui.language.map_or("auto", |lang| lang.code()).to_owned(),
@@ -308,11 +426,28 @@ const SETTINGS: &[Setting] = &[
         about: "Whether the audit log may name files.",
         value: |config| config.log.audit_file_names.to_string(),
     },
+    Setting {
+        key: "metrics.listen",
+        about: "Where numbers for Prometheus are read.",
+        value: |config| config.metrics.listen.to_string(),
+    },
+    Setting {
+        key: "metrics.token_file",
+        about: "Where the token is that opens them. The token itself is never shown.",
+        value: |config| path(config.metrics.token_file.as_ref()),
+    },
 ];
 
 /// A value that is one word, as the file spells it.
 fn word(value: &impl std::fmt::Debug) -> String {
-    format!("{value:?}").to_lowercase()
+    let mut word = String::new();
+    for (at, letter) in format!("{value:?}").char_indices() {
+        if letter.is_uppercase() && at > 0 {
+            word.push('-');
+        }
+        word.extend(letter.to_lowercase());
+    }
+    word
 }
 
 fn path(path: Option<&PathBuf>) -> String {

@@ -53,6 +53,7 @@ impl Settings {
             Origin::Default => Badge::quiet("Default"),
             Origin::File { .. } => Badge::info("File"),
             Origin::Environment(_) => Badge::warn("Environment"),
+            Origin::Flag(_) => Badge::warn("Command line"),
         }
     }
 

@@ -30,7 +30,9 @@ use ocmesh::client::system_lookup;
 use ocmesh::clock::Clock;
 use ocmesh::clock::Timestamp;
 use ocmesh::config::Config;
+use ocmesh::config::Every;
 use ocmesh::config::Mode;
+use ocmesh::config::OwnListener;
 use ocmesh::config::PrivateNetwork;
 use ocmesh::config::PublicUrl;
 use ocmesh::error::Error;
@@ -92,6 +94,8 @@ impl TestServer {
         config.server.public_url = PublicUrl::parse(&format!("http://127.0.0.1:{port}")).unwrap();
         config.server.data_dir = dir.path().join("data");
         config.server.admin_socket = dir.path().join("admin.sock");
+        config.metrics.listen = OwnListener(None);
+        config.backup.every = Every::OFF;
         config.federation.private_network = vec![PrivateNetwork {
             cidr: "127.0.0.0/8".parse().unwrap(),
             ports: Vec::new(),

@@ -1,12 +1,12 @@
 //! Puts the server together: listeners, workers, and an end without loss.
 
+mod listen;
+mod workers;
+
 use std::net::SocketAddr;
 use std::net::TcpListener;
-use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,20 +21,13 @@ use tokio::task::JoinHandle;
 use crate::api;
 use crate::client;
 use crate::config::Config;
-use crate::config::TlsMode;
-use crate::error::Error;
-use crate::error::Reason;
 use crate::error::Result;
 use crate::http;
 use crate::site::Site;
 use crate::site::World;
-use crate::tls;
 use crate::web;
 
-/// How long requests under way may take when the server stops.
-const GRACE_SECONDS: u64 = 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 
 /// A server that answers.
 pub struct Running {
@@ -76,13 +69,11 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
     client::install_crypto();
     let listeners = match options.listeners {
         Some(listeners) => listeners,
-        None => config.server.listen.0.iter().map(bind).collect::<Result<_>>()?,
+        None => config.server.listen.0.iter().map(listen::bind).collect::<Result<_>>()?,
     };
-    let tls = match config.tls_mode() {
-        TlsMode::Files => Some(tls::from_files(&config)?),
-        TlsMode::Auto | TlsMode::Off | TlsMode::Proxy => None,
-    };
+    let grace = config.server.shutdown_grace.0.as_secs();
     let site = Box::pin(Site::open(config, options.world)).await?;
+    let tls = site.certificates.server_config();
     site.homes.sweep().await?;
     let addresses = listeners
         .iter()
@@ -104,7 +95,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
     .workers(options.threads)
     .client_request_timeout(client_timeout)
     .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(GRACE_SECONDS)
+    .shutdown_timeout(grace)
     .disable_signals();
     for listener in listeners {
         edge = match &tls {
@@ -116,25 +107,21 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
 
     let socket = site.config.server.admin_socket.clone();
     let data = Data::new(site.clone());
-    make_room(&socket)?;
+    listen::make_room(&socket)?;
     let admin = HttpServer::new(move || App::new().app_data(data.clone()).configure(api::socket::configure))
         .on_connect(api::socket::know_caller)
         .workers(1)
-        .shutdown_timeout(GRACE_SECONDS)
+        .shutdown_timeout(grace)
         .disable_signals()
         // Not `bind_uds`: that one never tells who connects.
-        .listen_uds(UnixListener::bind(&socket).map_err(|cause| wrong_socket(&socket, &cause.to_string()))?)?
+        .listen_uds(UnixListener::bind(&socket).map_err(|cause| listen::wrong_socket(&socket, &cause.to_string()))?)?
         .run();
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
 
     let servers = vec![edge.handle(), admin.handle()];
     let mut workers = vec![rt::spawn(watch(edge)), rt::spawn(watch(admin))];
     if options.workers {
-        let courier = site.courier.clone();
-        workers.push(rt::spawn(async move { courier.work().await }));
-        workers.push(rt::spawn(keep_house(site.clone())));
-        workers.push(rt::spawn(follow_directories(site.clone())));
-        workers.push(rt::spawn(shake_hands(site.clone())));
+        workers.extend(workers::start(&site));
     }
     Ok(Running {
         site,
@@ -180,95 +167,8 @@ impl Running {
     }
 }
 
-fn bind(address: &SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).map_err(|cause| {
-        let hint = match cause.kind() {
-            std::io::ErrorKind::AddrInUse => "; another program listens there",
-            std::io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
-            _ => "",
-        };
-        Error::new(
-            Reason::ConfigInvalid,
-            format!("server.listen: {address}: {cause}{hint}"),
-        )
-    })
-}
-
-/// A socket left by a server that was killed is in the way of the next one; a socket somebody answers on is not ours.
-fn make_room(socket: &Path) -> Result<()> {
-    if UnixStream::connect(socket).is_ok() {
-        return Err(wrong_socket(socket, "another server answers there"));
-    }
-    // Whatever else may stand there is somebody's, and this was a slip of the pen.
-    let is_other = std::fs::symlink_metadata(socket).is_ok_and(|there| !there.file_type().is_socket());
-    if is_other {
-        return Err(wrong_socket(
-            socket,
-            "there is a file that is no socket; it is left alone",
-        ));
-    }
-    match std::fs::remove_file(socket) {
-        Ok(()) => Ok(()),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(cause) => Err(wrong_socket(socket, &cause.to_string())),
-    }
-}
-
-fn wrong_socket(socket: &Path, why: &str) -> Error {
-    Error::new(
-        Reason::ConfigInvalid,
-        format!("server.admin_socket: {}: {why}", socket.display()),
-    )
-}
-
 async fn watch(server: actix_web::dev::Server) {
     if let Err(cause) = server.await {
         tracing::error!(%cause, "A listener stopped");
-    }
-}
-
-async fn keep_house(site: Site) {
-    loop {
-        // Before the first wait, too: keys whose time ended while no server ran are not to be published again.
-        if let Err(error) = site.keys.advance(site.clock.now()).await {
-            tracing::warn!(
-                causes = error.causes(),
-                "The signing keys are not what they should be by now: {error}"
-            );
-        }
-        tokio::time::sleep(HOUSEKEEPING_EVERY).await;
-        site.homes.arrivals().forget_abandoned(site.clock.now());
-        let done = async {
-            site.peers.forget_old_signatures().await?;
-            site.peers.forget_old_imports().await?;
-            site.audit.sweep().await?;
-            site.users.forget_old_sessions(site.clock.now()).await
-        };
-        if let Err(error) = done.await {
-            tracing::warn!(causes = error.causes(), "What is over could not be forgotten: {error}");
-        }
-    }
-}
-
-/// Apart from the housekeeping, for a directory may take its time.
-async fn follow_directories(site: Site) {
-    loop {
-        if let Err(error) = site.directories.refresh_due(site.clock.now()).await {
-            tracing::warn!(
-                causes = error.causes(),
-                "The directories could not be refreshed: {error}"
-            );
-        }
-        tokio::time::sleep(HOUSEKEEPING_EVERY).await;
-    }
-}
-
-/// Apart from the housekeeping, for a peer may take its time, too.
-async fn shake_hands(site: Site) {
-    loop {
-        if let Err(error) = site.handshakes.advance(site.clock.now()).await {
-            tracing::warn!(causes = error.causes(), "The handshakes could not go on: {error}");
-        }
-        tokio::time::sleep(HOUSEKEEPING_EVERY).await;
     }
 }
