@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use ocmesh::lang::Lang;
 
 /// Where what is said is read by operators at a terminal and by other servers, or is no sentence.
-const NOT_ON_PAGES: [&str; 12] = [
-    "app.rs",
+const NOT_ON_PAGES: [&str; 13] = [
+    "app/",
     "cli/",
     "clock.rs",
     "config.rs",
@@ -24,8 +24,9 @@ const NOT_ON_PAGES: [&str; 12] = [
     "lang/",
     "lib.rs",
     "main.rs",
+    "metrics.rs",
+    "metrics/",
     "store/",
-    "tls.rs",
 ];
 
 fn below(folder: &str, ending: &str) -> Vec<PathBuf> {
