@@ -299,6 +299,15 @@ impl Audit {
         })
     }
 
+    /// The same list under other settings.
+    pub fn with(&self, config: &Config) -> Self {
+        Self {
+            keep: config.log.audit_keep,
+            file_names: config.log.audit_file_names,
+            ..self.clone()
+        }
+    }
+
     /// Writes down what was done; call it after the commit that did it, and before answering.
     ///
     /// # Errors

@@ -1,12 +1,15 @@
 //! What the operator chose: one struct per `[table]`, checked on load, unknown keys refused by name, file and line.
 
 mod backup;
+mod flags;
 mod mail;
 mod meant;
 mod metrics;
 mod notify;
 mod origin;
 mod pages;
+mod problems;
+mod secrets;
 pub mod settings;
 mod tls;
 mod value;
@@ -27,6 +30,7 @@ use crate::ocm::directory::PinnedKey;
 
 pub use self::backup::Backup;
 pub use self::backup::Keep;
+pub use self::flags::Flags;
 pub use self::mail::Mail;
 pub use self::mail::Security;
 pub use self::mail::Sender;
@@ -41,6 +45,8 @@ pub use self::origin::Origin;
 use self::origin::Origins;
 pub use self::pages::Link;
 pub use self::pages::Ui;
+pub use self::problems::problems;
+pub use self::secrets::secret_file;
 pub use self::tls::AcmeDirectory;
 pub use self::tls::Tls;
 pub use self::tls::TlsMode;
@@ -372,27 +378,26 @@ impl Config {
     ///
     /// [`Reason::ConfigInvalid`] with file, line and key; or naming the environment variable that is wrong.
     pub fn load(file: Option<&Path>) -> Result<Self> {
-        let found = match file {
-            Some(file) => Some(file.to_owned()),
-            None => SEARCHED.iter().map(PathBuf::from).find(|candidate| candidate.is_file()),
-        };
-        let (text, origin) = match &found {
-            Some(file) => (
-                std::fs::read_to_string(file).map_err(|cause| refuse(format!("{}: {cause}", file.display())))?,
-                file.display().to_string(),
-            ),
-            None => (String::new(), "the defaults".to_owned()),
-        };
+        Self::load_with(file, &Flags::default())
+    }
+
+    /// The same, with what the command line says over it all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`], or naming the option that is wrong.
+    pub fn load_with(file: Option<&Path>, flags: &Flags) -> Result<Self> {
+        let (text, origin, found) = sought(file)?;
         let mut config = Self::parse(&text, &origin)?;
-        let overrides = environment_overrides(std::env::vars());
-        if !overrides.is_empty() {
-            config = overlay(&text, &overrides)?;
+        let over = flags.with(flags::of_environment(std::env::vars()), &text);
+        if !over.is_empty() {
+            config = flags::overlay(&text, &over)?;
         }
         if let Some(file) = &found {
             config.origins = Origins::of_file(&text, file);
         }
-        for (name, path, _) in overrides {
-            config.origins.set(path.join("."), Origin::Environment(name));
+        for over in over {
+            config.origins.set(over.setting(), over.origin());
         }
         config.check().map_err(|error| {
             let line = line_of(&text, error.field().unwrap_or_default());
@@ -535,16 +540,18 @@ impl Config {
         self.server.admin_socket = self.server.data_dir.join(&self.server.admin_socket);
         self.backup.dir = self.server.data_dir.join(&self.backup.dir);
         let keys = self.federation.directory.iter_mut().map(|entry| &mut entry.key_file);
+        for path in keys.chain([&mut self.tls.extra_ca_file]).flatten() {
+            *path = base.join(&*path);
+        }
         let named = [
             &mut self.tls.cert_file,
             &mut self.tls.key_file,
-            &mut self.tls.extra_ca_file,
             &mut self.mail.password_file,
             &mut self.metrics.token_file,
         ];
         let secrets = self.notify.webhook.iter_mut().map(|webhook| &mut webhook.secret_file);
-        for path in named.into_iter().chain(keys).flatten().chain(secrets) {
-            *path = base.join(&*path);
+        for path in named.into_iter().flatten().chain(secrets) {
+            *path = secrets::place(base, path);
         }
         self
     }
@@ -600,36 +607,18 @@ fn refuse(message: String) -> Error {
     Error::new(Reason::ConfigInvalid, message)
 }
 
-/// `OCM_SERVER_PUBLIC_URL=...` as `(name, ["server", "public_url"], value)`; the section ends at the first `_`.
-fn environment_overrides(vars: impl Iterator<Item = (String, String)>) -> Vec<(String, [String; 2], String)> {
-    vars.filter_map(|(name, value)| {
-        let (section, key) = name.strip_prefix(ENVIRONMENT_PREFIX)?.split_once('_')?;
-        let path = [section.to_ascii_lowercase(), key.to_ascii_lowercase()];
-        Some((name, path, value))
-    })
-    .collect()
-}
-
-fn overlay(text: &str, overrides: &[(String, [String; 2], String)]) -> Result<Config> {
-    let mut table: toml::Table = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
-    for (name, [section, key], value) in overrides {
-        // A bare word is a string; anything TOML can read (true, 5, ["a"]) is what it says.
-        let value = format!("v = {value}")
-            .parse::<toml::Table>()
-            .ok()
-            .and_then(|mut parsed| parsed.remove("v"))
-            .unwrap_or_else(|| toml::Value::String(value.clone()));
-        let section = table
-            .entry(section.clone())
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let section = section
-            .as_table_mut()
-            .ok_or_else(|| refuse(format!("{name}: not a setting")))?;
-        section.insert(key.clone(), value);
-        Config::deserialize(toml::Value::Table(table.clone()))
-            .map_err(|error| refuse(format!("environment variable {name}: {}", error.message())))?;
-    }
-    Config::deserialize(toml::Value::Table(table)).map_err(|error| refuse(error.message().to_owned()))
+/// The text of `file`, or of the first of [`SEARCHED`] that is there, or of none; what complaints call it; and where it is.
+fn sought(file: Option<&Path>) -> Result<(String, String, Option<PathBuf>)> {
+    let found = match file {
+        Some(file) => Some(file.to_owned()),
+        None => SEARCHED.iter().map(PathBuf::from).find(|candidate| candidate.is_file()),
+    };
+    let Some(file) = found else {
+        return Ok((String::new(), "the defaults".to_owned(), None));
+    };
+    let origin = file.display().to_string();
+    let text = std::fs::read_to_string(&file).map_err(|cause| refuse(format!("{origin}: {cause}")))?;
+    Ok((text, origin, Some(file)))
 }
 
 #[cfg(test)]
@@ -716,20 +705,6 @@ mod tests {
         check("[keys]\nrotate_every = \"never\"", &[":2:", "never", "off", "365d"]);
         check("[server]\npublic_url = \"https://a.example/cloud\"", &[":2:", "root"]);
         check("[[federation.private_network]]\ncidr = \"10.0.0.0/99\"", &[":2:"]);
-    }
-
-    #[test]
-    fn the_environment_wins_over_the_file_and_is_named_when_wrong() {
-        let read = |vars: &[(&str, &str)]| {
-            let overrides = environment_overrides(vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-            overlay("[server]\nname = \"file\"", &overrides)
-        };
-        assert_eq!(read(&[("OCM_SERVER_NAME", "env")]).unwrap().server.name, "env");
-        let config = read(&[("OCM_FEDERATION_REQUIRE_SIGNATURES", "false"), ("PATH", "/bin")]).unwrap();
-        assert!(!config.federation.require_signatures);
-        assert_eq!(config.server.name, "file");
-        let error = read(&[("OCM_TLS_MODE", "acne")]).unwrap_err();
-        assert!(error.to_string().contains("OCM_TLS_MODE"), "{error}");
     }
 
     #[test]

@@ -131,6 +131,8 @@ reasons! {
     DataLocked "data-locked" Operator;
     DataNewer "data-newer" Operator;
     DataDamaged "data-damaged" Operator;
+    /// The clock of this machine says a time before this program was written.
+    ClockWrong "clock-wrong" Operator;
     ServerUnreachable "server-unreachable" Operator;
     DiskFull "disk-full" Busy;
     StoreStopped "store-stopped" Busy;

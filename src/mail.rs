@@ -1,7 +1,6 @@
 //! Mail to people elsewhere: what our users have this server send, handed to the operator's mail server.
 
 use std::error::Error as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use lettre::transport::smtp::extension::ClientId;
 use crate::config::Config;
 use crate::config::Security;
 use crate::config::SmtpUrl;
+use crate::config::secret_file;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -90,16 +90,11 @@ impl Mail {
         let (Some(server), Some(from)) = (&settings.smtp_url, &settings.from) else {
             return Ok(Self(None));
         };
-        let read = |file: &PathBuf| -> Result<Secret> {
-            let text = std::fs::read_to_string(file).map_err(|cause| {
-                let why = format!("mail.password_file: {}: {cause}", file.display());
-                Error::new(Reason::ConfigInvalid, why)
-            })?;
-            Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
-        };
+        let password = settings.password_file.as_deref();
+        let password = password.map(|file| secret_file("mail.password_file", file)).transpose()?;
         Ok(Self(Some(Arc::new(Way {
             server: server.clone(),
-            password: settings.password_file.as_ref().map(read).transpose()?,
+            password,
             from: from.0.clone(),
             host: config.server.public_url.provider().host().to_owned(),
         }))))

@@ -1,6 +1,7 @@
 //! This OCM Server: its parts, put together once and handed to every edge.
 
 mod leaving;
+pub mod life;
 pub mod moving;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::client;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::TlsMode;
 use crate::courier::Courier;
 use crate::dav::Ledger;
 use crate::directories::Directories;
@@ -30,6 +32,7 @@ use crate::remote::Remote;
 use crate::requests::Requests;
 use crate::secret::Secret;
 use crate::shares::Shares;
+use crate::site::life::Life;
 use crate::store::Options;
 use crate::store::Store;
 use crate::tls::Certificates;
@@ -75,6 +78,7 @@ pub struct Site {
     pub notices: Notices,
     pub certificates: Certificates,
     pub backups: Backups,
+    pub life: Life,
 }
 
 impl Site {
@@ -85,18 +89,72 @@ impl Site {
     /// For the operator: as [`Store::open`]; [`Reason::ConfigInvalid`] for files that can't be read.
     pub async fn open(config: Config, world: World) -> Result<Self> {
         let config = Arc::new(config);
-        let data = config.server.data_dir.clone();
-        let store = tokio::task::spawn_blocking(move || Store::open(&data, Options::default()))
-            .await
-            .map_err(Error::internal)??;
+        let store = open_store(&config).await?;
+        let site = Box::pin(Self::assemble(config, world, store, None)).await?;
+        site.finish_moves().await?;
+        Ok(site)
+    }
+
+    /// The same server with other settings, over the same data; those of [`Reread`](life::Reread) that are fixed are the
+    /// same. Both may answer side by side until the last request to the old one has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::open`]; the old one is as good as before.
+    pub async fn with(&self, config: Config, world: World) -> Result<Self> {
+        Self::assemble(Arc::new(config), world, self.store.clone(), Some(self)).await
+    }
+
+    /// The same server over its data as it is on disk, after the store stopped. From the beginning of this on, the old one
+    /// answers nothing any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::open`]; then there is none that answers, and this may be tried again.
+    pub async fn reopen(&self, world: World) -> Result<Self> {
+        let store = self.store.clone();
+        let closed = tokio::task::spawn_blocking(move || store.close());
+        if let Err(error) = closed.await.map_err(Error::internal)? {
+            tracing::debug!(causes = error.causes(), "The stopped store is closed: {error}");
+        }
+        let config = Arc::clone(&self.config);
+        let store = open_store(&config).await?;
+        let site = Box::pin(Self::assemble(config, world, store, Some(self))).await?;
+        site.finish_moves().await?;
+        Ok(site)
+    }
+
+    /// Whether the certificates in use are also those of these settings. Files may have changed in the meantime.
+    pub fn keeps_certificates(&self, config: &Config) -> bool {
+        let mode = config.tls_mode();
+        let listening = |config: &Config| (config.server.listen.clone(), config.server.listen_http.clone());
+        mode != TlsMode::Files
+            && mode == self.config.tls_mode()
+            && config.tls == self.config.tls
+            && listening(config) == listening(&self.config)
+    }
+
+    /// `before` is the same server until now: what it counts, and what is on its way into people's files, goes on; and what
+    /// it has in mind of its data, where that is the same.
+    async fn assemble(config: Arc<Config>, world: World, store: Store, before: Option<&Self>) -> Result<Self> {
+        let same = before.filter(|before| before.store.is(&store));
         let clock = world.clock;
-        let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
-        let audit = Audit::open(&config, store.clone(), clock.clone()).await?;
+        let keys = match same.filter(|same| same.config.keys == config.keys) {
+            Some(same) => Arc::clone(&same.keys),
+            None => Arc::new(Keys::load(&config, store.clone(), clock.now()).await?),
+        };
+        let audit = match same {
+            Some(same) => same.audit.with(&config),
+            None => Audit::open(&config, store.clone(), clock.clone()).await?,
+        };
         let client = Client::new(&config, world.lookup)?;
-        let metrics = Metrics::new();
+        let metrics = before.map_or_else(Metrics::new, |before| before.metrics.clone());
         let mail = Mail::new(&config)?;
         let notices = Notices::new(&config, store.clone(), mail.clone(), clock.clone(), metrics.clone())?;
-        let homes = Homes::open(&config.server.data_dir.join("files")).await?;
+        let homes = match before {
+            Some(before) => before.homes.clone(),
+            None => Homes::open(&config.server.data_dir.join("files")).await?,
+        };
         let directories = Directories::new(&config, store.clone(), client.clone())?;
         let peers = Peers::new(
             &config,
@@ -106,6 +164,10 @@ impl Site {
             Arc::clone(&keys),
             directories.clone(),
         );
+        let peers = match same {
+            Some(same) => peers.remembering(&same.peers),
+            None => peers,
+        };
         let outbox = Outbox::new(store.clone());
         let shares = Shares::new(
             Arc::clone(&config),
@@ -123,12 +185,21 @@ impl Site {
             shares.clone(),
             homes.clone(),
         );
-        let site = Self {
-            certificates: Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
+        let certificates = match same.filter(|same| same.keeps_certificates(&config)) {
+            Some(same) => same.certificates.clone(),
+            None => Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
+        };
+        let users = Users::new(store.clone(), config.accounts.clone());
+        Ok(Self {
+            certificates,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
             metrics,
             notices,
-            users: Users::new(store.clone(), config.accounts.clone()),
+            users: match same {
+                Some(same) => users.remembering(&same.users),
+                None => users,
+            },
+            life: before.map_or_else(|| Life::none(clock.now()), |before| before.life.clone()),
             ledger: Ledger::new(store.clone()),
             handshakes: Handshakes::new(&config, store.clone(), client.clone(), peers.clone()),
             invites: Invites::new(
@@ -158,9 +229,7 @@ impl Site {
             outbox,
             shares,
             requests,
-        };
-        site.finish_moves().await?;
-        Ok(site)
+        })
     }
 
     /// A fresh one-time link to the page that makes the first admin, from the address that people see.
@@ -199,4 +268,11 @@ impl Site {
             "The store takes no changes; the log says why.",
         ))
     }
+}
+
+async fn open_store(config: &Config) -> Result<Store> {
+    let data = config.server.data_dir.clone();
+    tokio::task::spawn_blocking(move || Store::open(&data, Options::default()))
+        .await
+        .map_err(Error::internal)?
 }

@@ -158,6 +158,13 @@ impl Users {
         }
     }
 
+    /// With what another of the same server has noted: who guesses passwords goes on being slowed down.
+    pub fn remembering(mut self, before: &Self) -> Self {
+        self.hashing = Arc::clone(&before.hashing);
+        self.failures = before.failures.clone();
+        self
+    }
+
     /// Makes an account.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod requests;
 pub mod servers;
 mod shares;
 pub mod socket;
+pub mod status;
 
 pub use noted::rotation;
 use records::Format;
@@ -91,6 +92,10 @@ pub enum Call {
         format: Format,
     },
     ConfigShow,
+    /// Has the running server read its settings again.
+    ConfigReload,
+    /// How the running server is.
+    Status,
     InviteCreate {
         user: Option<String>,
         new: NewInvite,
@@ -357,6 +362,11 @@ pub enum Call {
 }
 
 impl Call {
+    /// Whether it is about a server that runs, and makes no sense without one.
+    pub fn needs_server(&self) -> bool {
+        matches!(self, Self::ConfigReload | Self::Status)
+    }
+
     /// Whether it can only be done by a server that others can ask in turn.
     pub fn asks_another_server(&self) -> bool {
         matches!(
@@ -427,6 +437,8 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::AuditList { filter, limit } => later(|| records::list(site, &filter, limit)).await?,
         Call::AuditExport { filter, format } => return Ok(Answer::Content(records::export(site, filter, format))),
         Call::ConfigShow => records::settings(site),
+        Call::ConfigReload => later(|| status::reread(site)).await?,
+        Call::Status => later(|| status::status(site)).await?,
         Call::InviteCreate { user, new, mail } => later(|| invites::create(site, user, new, mail)).await?,
         Call::InviteList { user, standing } => later(|| invites::list(site, user, standing)).await?,
         Call::InviteShow { id, lang } => later(|| invites::show(site, &id, lang)).await?,

@@ -84,6 +84,7 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::QueueDrop { id } => did("delivery.drop", id),
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
+        Call::ConfigReload => made("settings.reread"),
         Call::InviteRead { .. }
         | Call::ContactShow { .. }
         | Call::PeerAsked
@@ -92,6 +93,7 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::AuditList { .. }
         | Call::AuditExport { .. }
         | Call::ConfigShow
+        | Call::Status
         | Call::InviteList { .. }
         | Call::InviteShow { .. }
         | Call::ContactList { .. }

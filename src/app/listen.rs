@@ -1,5 +1,8 @@
 //! Where a server listens: addresses, and the socket for commands.
 
+use std::io;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::os::unix::fs::FileTypeExt;
@@ -10,18 +13,64 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
-pub fn bind(address: &SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).map_err(|cause| {
+/// The sockets that this process listens on, by the address that was asked for. Whoever serves one gets a clone: a
+/// listener can be exchanged for another without the address ever being let go of.
+#[derive(Default)]
+pub struct Sockets(Vec<(SocketAddr, TcpListener)>);
+
+impl Sockets {
+    /// Takes one that was bound before.
+    pub fn keep(&mut self, asked: SocketAddr, listener: TcpListener) {
+        self.0.push((asked, listener));
+    }
+
+    /// The socket of an address, bound now if it is not yet. `setting` is the one that names the address.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::ConfigInvalid`] naming setting, address and what is in the way.
+    pub fn of(&mut self, setting: &str, address: SocketAddr) -> Result<TcpListener> {
+        if let Some((_, there)) = self.0.iter().find(|(asked, _)| *asked == address) {
+            return Ok(there.try_clone()?);
+        }
+        let listener = bind(setting, address, |address| TcpListener::bind(address))?;
+        let clone = listener.try_clone()?;
+        self.keep(address, listener);
+        Ok(clone)
+    }
+
+    /// Lets go of all that nobody wants any more.
+    pub fn keep_only(&mut self, wanted: &[SocketAddr]) {
+        self.0.retain(|(asked, _)| wanted.contains(asked));
+    }
+}
+
+/// On a machine without IPv6, "every address" is every IPv4 address.
+fn bind<T>(setting: &str, address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> Result<T> {
+    let refused = |cause: io::Error| {
         let hint = match cause.kind() {
-            std::io::ErrorKind::AddrInUse => "; another program listens there",
-            std::io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+            io::ErrorKind::AddrInUse => {
+                "; another program listens there: stop that one, or choose another port"
+            }
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+            io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
         };
-        Error::new(
-            Reason::ConfigInvalid,
-            format!("server.listen: {address}: {cause}{hint}"),
-        )
-    })
+        Error::new(Reason::ConfigInvalid, format!("{setting}: {address}: {cause}{hint}"))
+    };
+    match bind(address) {
+        Err(cause) if address.ip() == Ipv6Addr::UNSPECIFIED && has_no_ipv6(&cause) => {
+            let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            tracing::warn!(setting, "This machine has no IPv6: {instead} is listened on in place of {address}");
+            bind(instead).map_err(refused)
+        }
+        outcome => outcome.map_err(refused),
+    }
+}
+
+fn has_no_ipv6(cause: &io::Error) -> bool {
+    // EAFNOSUPPORT has no kind of its own.
+    cause.kind() == io::ErrorKind::AddrNotAvailable || cause.raw_os_error() == Some(97)
 }
 
 /// A socket left by a server that was killed is in the way of the next one; a socket somebody answers on is not ours.
@@ -49,4 +98,34 @@ pub fn wrong_socket(socket: &Path, why: &str) -> Error {
         Reason::ConfigInvalid,
         format!("server.admin_socket: {}: {why}", socket.display()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_every_ipv4_address_where_there_is_no_ipv6() {
+        let bound = |address: &str, ipv6: i32| {
+            let try_it = |address: SocketAddr| match address {
+                SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(ipv6)),
+                SocketAddr::V4(_) => Ok(address.to_string()),
+            };
+            bind("server.listen", address.parse().unwrap(), try_it)
+        };
+        const EAFNOSUPPORT: i32 = 97;
+        const EADDRNOTAVAIL: i32 = 99;
+        const EADDRINUSE: i32 = 98;
+        assert_eq!(bound("[::]:443", EAFNOSUPPORT).unwrap(), "0.0.0.0:443");
+        assert_eq!(bound("[::]:443", EADDRNOTAVAIL).unwrap(), "0.0.0.0:443");
+        assert_eq!(bound("0.0.0.0:443", EAFNOSUPPORT).unwrap(), "0.0.0.0:443");
+        let check = |address: &str, cause: i32, part: &str| {
+            let error = bound(address, cause).unwrap_err();
+            assert_eq!(error.reason(), Reason::ConfigInvalid);
+            assert!(error.to_string().starts_with(&format!("server.listen: {address}: ")), "{error}");
+            assert!(error.to_string().contains(part), "{error}");
+        };
+        check("[::]:443", EADDRINUSE, "another program");
+        check("[2001:db8::1]:443", EADDRNOTAVAIL, "no such address");
+    }
 }

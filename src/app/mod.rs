@@ -1,6 +1,11 @@
-//! Puts the server together: listeners, workers, and an end without loss.
+//! Puts the server together: listeners, workers, other settings while it runs, and an end without loss.
 
+mod current;
+mod fronts;
+mod keep;
 mod listen;
+mod manager;
+mod reload;
 mod workers;
 
 use std::net::SocketAddr;
@@ -8,34 +13,51 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use actix_web::App;
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware;
 use actix_web::rt;
-use actix_web::web::Data;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use self::current::Candidate;
+use self::current::Current;
+use self::fronts::Fronts;
 use crate::api;
 use crate::client;
+use crate::clock;
 use crate::config::Config;
+use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
-use crate::http;
 use crate::site::Site;
 use crate::site::World;
-use crate::web;
+use crate::site::life::Life;
+use crate::site::life::Wish;
 
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+pub use self::keep::Ended;
+pub use self::keep::Signals;
 
 /// A server that answers.
 pub struct Running {
+    /// As it is now; other settings make it another.
     pub site: Site,
     pub addresses: Vec<SocketAddr>,
-    servers: Vec<ServerHandle>,
-    workers: Vec<JoinHandle<()>>,
+    world: World,
+    current: Current,
+    fronts: Fronts,
+    /// For commands; it never changes.
+    admin: ServerHandle,
     socket: PathBuf,
+    own_work: bool,
+    workers: Vec<JoinHandle<()>>,
+    /// Whether the store was closed and is still to be opened again.
+    recovering: Arc<AtomicBool>,
+    wishes: mpsc::Receiver<Wish>,
 }
 
 /// What a start needs besides the configuration.
@@ -64,83 +86,104 @@ impl Default for Options {
 ///
 /// # Errors
 ///
-/// For the operator: as [`Site::open`]; [`Reason::ConfigInvalid`] naming the address, socket or certificate that is wrong.
+/// For the operator: as [`Site::open`]; [`Reason::ConfigInvalid`] naming the address, socket or certificate that is wrong;
+/// [`Reason::ClockWrong`].
 pub async fn start(config: Config, options: Options) -> Result<Running> {
     client::install_crypto();
-    let listeners = match options.listeners {
-        Some(listeners) => listeners,
-        None => config.server.listen.0.iter().map(listen::bind).collect::<Result<_>>()?,
-    };
-    let grace = config.server.shutdown_grace.0.as_secs();
-    let site = Box::pin(Site::open(config, options.world)).await?;
-    let tls = site.certificates.server_config();
+    look_at_the_clock(&options.world)?;
+    let mut fronts = Fronts::new(options.threads, options.listeners)?;
+    let mut site = Box::pin(Site::open(config, options.world.clone())).await?;
+    let (life, wishes) = Life::begin(site.clock.now());
+    site.life = life;
     site.homes.sweep().await?;
-    let addresses = listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok())
-        .collect();
-
-    let client_timeout = site.config.limits.client_timeout.0;
-    let published = Data::new(http::discovery::Published::of(&site)?);
-    let data = Data::new(site.clone());
-    let mut edge = HttpServer::new(move || {
-        App::new()
-            .app_data(data.clone())
-            .app_data(published.clone())
-            .wrap(middleware::from_fn(http::guard))
-            .configure(http::configure)
-            .configure(web::configure)
-            .default_service(actix_web::web::to(web::not_found))
-    })
-    .workers(options.threads)
-    .client_request_timeout(client_timeout)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(grace)
-    .disable_signals();
-    for listener in listeners {
-        edge = match &tls {
-            Some(tls) => edge.listen_rustls_0_23(listener, tls.clone())?,
-            None => edge.listen(listener)?,
-        };
-    }
-    let edge = edge.run();
-
+    let current = Current::new(Candidate::new(&site)?);
+    let change = fronts.prepare(&site, &current, true)?;
     let socket = site.config.server.admin_socket.clone();
-    let data = Data::new(site.clone());
-    listen::make_room(&socket)?;
-    let admin = HttpServer::new(move || App::new().app_data(data.clone()).configure(api::socket::configure))
-        .on_connect(api::socket::know_caller)
-        .workers(1)
-        .shutdown_timeout(grace)
-        .disable_signals()
-        // Not `bind_uds`: that one never tells who connects.
-        .listen_uds(UnixListener::bind(&socket).map_err(|cause| listen::wrong_socket(&socket, &cause.to_string()))?)?
-        .run();
-    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
-
-    let servers = vec![edge.handle(), admin.handle()];
-    let mut workers = vec![rt::spawn(watch(edge)), rt::spawn(watch(admin))];
-    if options.workers {
-        workers.extend(workers::start(&site));
-    }
-    Ok(Running {
+    let admin = admin(&site, &current, &socket)?;
+    fronts.begin(change);
+    let mut running = Running {
+        addresses: fronts.addresses(),
         site,
-        addresses,
-        servers,
-        workers,
+        world: options.world,
+        current,
+        fronts,
+        admin,
         socket,
+        own_work: options.workers,
+        workers: Vec::new(),
+        recovering: Arc::default(),
+        wishes,
+    };
+    running.work();
+    Ok(running)
+}
+
+/// Signatures, tokens and certificates hang on the time: with a wrong one, each would fail in a way of its own (T-83).
+fn look_at_the_clock(world: &World) -> Result<()> {
+    let now = world.clock.now();
+    if now >= clock::WRITTEN {
+        return Ok(());
+    }
+    let message = format!(
+        "The clock of this machine says {now}, which is before this ocmesh was written. Set it (timedatectl set-ntp true), \
+         then start again."
+    );
+    Err(Error::new(Reason::ClockWrong, message))
+}
+
+/// The way for commands: the user that runs the server, and root, may open its socket.
+fn admin(site: &Site, current: &Current, socket: &PathBuf) -> Result<ServerHandle> {
+    listen::make_room(socket)?;
+    let current = current.clone();
+    let listener = UnixListener::bind(socket).map_err(|cause| listen::wrong_socket(socket, &cause.to_string()))?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(current.clone())
+            .wrap(middleware::from_fn(current::present))
+            .configure(api::socket::configure)
     })
+    .on_connect(api::socket::know_caller)
+    .workers(1)
+    .shutdown_timeout(site.config.server.shutdown_grace.0.as_secs())
+    .disable_signals()
+    // Not `bind_uds`: that one never tells who connects.
+    .listen_uds(listener)?
+    .run();
+    let handle = server.handle();
+    rt::spawn(fronts::watch(server));
+    Ok(handle)
 }
 
 impl Running {
-    /// Stops: no new requests, those under way are finished, everything is on disk.
-    pub async fn stop(self) {
-        for server in &self.servers {
-            server.stop(true).await;
+    /// Begins what the server does by itself, in the place of what it did until now.
+    fn work(&mut self) {
+        self.rest();
+        if self.own_work {
+            self.workers = workers::start(&self.site);
         }
-        for worker in self.workers {
+    }
+
+    fn rest(&mut self) {
+        for worker in self.workers.drain(..) {
             worker.abort();
         }
+    }
+
+    /// Stops: no new requests, those under way are finished, everything is on disk.
+    pub async fn stop(mut self) {
+        self.finish().await;
+        self.close();
+    }
+
+    /// No new requests; returns when those under way have ended, or `server.shutdown_grace` is over.
+    async fn finish(&mut self) {
+        tokio::join!(self.fronts.finish(), self.admin.stop(true));
+    }
+
+    /// Brings everything to disk. Whoever still asks for something is told that the server stops.
+    fn close(&mut self) {
+        self.rest();
         let _ = std::fs::remove_file(&self.socket);
         if let Err(error) = self.site.store.close() {
             tracing::error!(causes = error.causes(), "The store could not be closed well: {error}");
@@ -154,21 +197,7 @@ impl Running {
     ///
     /// If the system gives no signals to wait for.
     pub fn until_signal() -> Result<impl Future<Output = ()>> {
-        use tokio::signal::unix::SignalKind;
-        use tokio::signal::unix::signal;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        Ok(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-    }
-}
-
-async fn watch(server: actix_web::dev::Server) {
-    if let Err(cause) = server.await {
-        tracing::error!(%cause, "A listener stopped");
+        let mut signals = Signals::listen()?;
+        Ok(async move { signals.to_stop().await })
     }
 }

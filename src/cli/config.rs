@@ -8,8 +8,10 @@ use clap::Subcommand;
 use crate::api::Call;
 use crate::cli::Request;
 use crate::cli::table;
-use crate::config::Config;
 use crate::config::EXAMPLE;
+use crate::config::problems;
+use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
 
 #[derive(Debug, Subcommand)]
@@ -20,8 +22,10 @@ pub enum Verb {
         #[arg(long)]
         origin: bool,
     },
-    /// Read a file as a start would, and say what is wrong with it
+    /// Read a file as a start would, and say all that is wrong with it
     Check { file: Option<PathBuf> },
+    /// Have the running server read its settings again, without refusing anybody meanwhile
+    Reload,
     /// Print every setting with its default and an explanation
     Default,
 }
@@ -31,19 +35,29 @@ impl Verb {
     ///
     /// # Errors
     ///
-    /// As [`Config::load`], with the line.
+    /// As [`Config::load`](crate::config::Config::load), with the lines.
     pub fn here(&self, named: Option<&Path>) -> Result<Option<String>> {
         match self {
-            Self::Show { .. } => Ok(None),
+            Self::Show { .. } | Self::Reload => Ok(None),
             Self::Check { file } => {
-                Config::load(file.as_deref().or(named))?;
-                Ok(Some("No problems.".to_owned()))
+                let found = problems(file.as_deref().or(named))?;
+                match found.len() {
+                    0 => Ok(Some("No problems.".to_owned())),
+                    1 => Err(Error::new(Reason::ConfigInvalid, found.concat())),
+                    more => {
+                        let all = format!("{}\n{more} problems", found.join("\n"));
+                        Err(Error::new(Reason::ConfigInvalid, all))
+                    }
+                }
             }
             Self::Default => Ok(Some(EXAMPLE.trim_end().to_owned())),
         }
     }
 
     pub fn request(self) -> Request {
+        if matches!(self, Self::Reload) {
+            return Request::new(Call::ConfigReload, reread);
+        }
         let show: fn(&serde_json::Value) -> String = match self {
             Self::Show { origin: true } => |settings| {
                 let mut rows = settings.clone();
@@ -58,4 +72,20 @@ impl Verb {
         };
         Request::new(Call::ConfigShow, show)
     }
+}
+
+fn reread(answer: &serde_json::Value) -> String {
+    let list = |key: &str| {
+        let names = answer[key].as_array().map_or(&[] as &[_], Vec::as_slice);
+        names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let mut said = match list("changed") {
+        none if none.is_empty() => "Read again; no setting has changed.".to_owned(),
+        changed => format!("Read again. In force now: {changed}"),
+    };
+    let waiting = list("after_restart");
+    if !waiting.is_empty() {
+        said.push_str(&format!("\nAs before until a restart: {waiting}"));
+    }
+    said
 }

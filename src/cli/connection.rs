@@ -55,6 +55,13 @@ async fn over_socket(server: &AdminClient, request: &Request, content: ByteStrea
 /// No server runs: this process has the data for as long as the call takes. What it leads to is delivered by the next
 /// server that runs, which is also there to be asked for its key.
 async fn without_server(config: Config, request: Request, content: ByteStream) -> Result<Option<Value>> {
+    if request.call.needs_server() {
+        let socket = config.server.admin_socket.display();
+        return Err(Error::new(
+            Reason::ServerUnreachable,
+            format!("No server runs at {socket}. Start it: ocmesh serve, or systemctl start ocmesh"),
+        ));
+    }
     if request.call.asks_another_server() {
         return Err(Error::new(
             Reason::ServerUnreachable,

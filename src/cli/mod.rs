@@ -6,7 +6,9 @@ mod connection;
 mod contact;
 mod demo;
 mod directory;
+mod domain;
 mod file;
+mod init;
 mod invite;
 mod key;
 mod peer;
@@ -14,6 +16,7 @@ mod queue;
 mod request;
 mod serve;
 mod share;
+mod status;
 mod table;
 mod user;
 
@@ -29,6 +32,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::api::Call;
 use crate::config::Config;
+use crate::config::Flags;
 use crate::config::LogFormat;
 use crate::config::SEARCHED;
 use crate::error::Error;
@@ -63,7 +67,15 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server in the foreground
-    Serve,
+    Serve(serve::Wishes),
+    /// Write a configuration file to begin with
+    Init(init::Wishes),
+    /// How the running server is, on one screen
+    Status {
+        /// Exit 0 when it is ready to answer, 1 when it is not, 4 when it does not run
+        #[arg(long)]
+        ready: bool,
+    },
     /// Two throw-away servers on this machine, Ada and Bob, with a finished invite and a share
     Demo {
         /// Run the whole story, say how each step went, and exit 0 or 1
@@ -171,8 +183,21 @@ pub fn run(arguments: Arguments) -> ExitCode {
             }
         }
     }
-    let outcome = Config::load(arguments.global.config.as_deref()).and_then(|config| {
-        let served = matches!(arguments.command, Command::Serve);
+    if let Command::Init(wishes) = &arguments.command {
+        return match wishes.write(arguments.global.config.as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error, json);
+                ExitCode::from(exit_code(&error))
+            }
+        };
+    }
+    let flags = match &arguments.command {
+        Command::Serve(wishes) => wishes.flags(),
+        _ => Flags::default(),
+    };
+    let outcome = Config::load_with(arguments.global.config.as_deref(), &flags).and_then(|config| {
+        let served = matches!(arguments.command, Command::Serve(_));
         if !served && !matches!(arguments.command, Command::Demo { .. }) {
             there_is_a_server(arguments.global.config.is_some(), &config)?;
         }
@@ -207,8 +232,13 @@ fn there_is_a_server(named: bool, config: &Config) -> Result<()> {
 
 async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     let global = arguments.global;
+    let is_ready_wanted = matches!(arguments.command, Command::Status { ready: true });
     let request = match arguments.command {
-        Command::Serve => return serve::run(config).await,
+        Command::Serve(wishes) => return serve::run(config, global.config, wishes).await,
+        // It needs no data and was carried out before.
+        Command::Init(_) => return Ok(()),
+        Command::Status { ready: true } => Request::new(Call::Status, status::ready),
+        Command::Status { ready: false } => Request::new(Call::Status, status::screen),
         Command::Demo { check } => return demo::run(check).await,
         Command::SetupLink => Request::new(Call::SetupLink, |answer| table::field(answer, "link")),
         Command::User(verb) => verb.request()?,
@@ -232,6 +262,9 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     let Some(answer) = connection::send(config, request).await? else {
         return Ok(());
     };
+    if is_ready_wanted {
+        status::must_be_ready(&answer)?;
+    }
     let text = if global.json {
         serde_json::to_string_pretty(&answer).map_err(Error::internal)?
     } else {
@@ -282,6 +315,8 @@ fn exit_code(error: &Error) -> u8 {
     match (error.reason(), error.kind()) {
         (Reason::WeRefuseThem, _) => 6,
         (Reason::DataLocked | Reason::ServerUnreachable, _) => 4,
+        // Both may be over soon; whoever starts services tries again.
+        (Reason::DiskFull | Reason::ClockWrong, _) => 75,
         (_, Kind::NotFound) => 3,
         (_, Kind::Forbidden | Kind::Unauthenticated) => 5,
         (_, Kind::Peer) if peers::worth_retrying(error) => 75,

@@ -161,6 +161,10 @@ impl Known {
         }
     }
 
+    pub fn note_in(&mut self, traffic: &Arc<Traffic>) {
+        self.traffic = Arc::clone(traffic);
+    }
+
     /// The document, fetched anew where what is known is too old.
     ///
     /// The question is asked to its end even if whoever wanted to know goes away meanwhile: the next one has the answer.

@@ -183,6 +183,16 @@ impl Peers {
         }
     }
 
+    /// With what another of the same server has noted lately: whom it heard, who asked, and what was signed.
+    pub fn remembering(mut self, before: &Self) -> Self {
+        self.traffic = Arc::clone(&before.traffic);
+        self.known.note_in(&before.traffic);
+        self.strangers = Arc::clone(&before.strangers);
+        self.visitors = Arc::clone(&before.visitors);
+        self.signed = before.signed.clone();
+        self
+    }
+
     /// The decision about a server, with the way it was reached.
     pub async fn explain(&self, host: &Provider, purpose: Purpose) -> Result<Decision> {
         self.store

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -47,6 +48,7 @@ fn try_for_a_moment(lock: &File) -> Result<(), TryLockError> {
 impl DataDir {
     pub(super) fn take(path: &Path) -> Result<Self> {
         let unusable = |cause: io::Error| unusable(path, cause);
+        refuse_that_of_others(path)?;
         let db = path.join("db");
         // What is in it is for nobody else; the engine would leave that to the umask.
         DirBuilder::new()
@@ -162,6 +164,24 @@ impl Ledger {
     }
 }
 
+/// Root may write into anybody's directory, and would leave files there that its owner can't open any more.
+fn refuse_that_of_others(path: &Path) -> Result<()> {
+    let (Ok(own), Ok(data)) = (fs::metadata("/proc/self"), fs::metadata(path)) else {
+        // There is no directory yet, or no way to know.
+        return Ok(());
+    };
+    if own.uid() != 0 || data.uid() == 0 {
+        return Ok(());
+    }
+    let message = format!(
+        "The data in {path} belongs to the user with the number {owner}, and this is root, who would leave files there \
+         that the other can't open any more. Run this as that user: sudo -u '#{owner}' ocmesh ...",
+        path = path.display(),
+        owner = data.uid(),
+    );
+    Err(Error::new(Reason::NotAllowed, message))
+}
+
 pub(super) fn locked(path: &Path, holder: &str) -> Error {
     let who = match holder {
         "" => "another process".to_owned(),
@@ -176,7 +196,13 @@ pub(super) fn locked(path: &Path, holder: &str) -> Error {
 
 pub(super) fn unusable(path: &Path, cause: io::Error) -> Error {
     match Error::from(cause) {
-        full if full.reason() == Reason::DiskFull => full,
+        full if full.reason() == Reason::DiskFull => {
+            let message = format!(
+                "The disk of {} is full: no room, or no room for one more file. Make some, then start again.",
+                path.display()
+            );
+            Error::new(Reason::DiskFull, message).caused_by(full)
+        }
         other => {
             let message = format!(
                 "The data directory {} can't be used: {}.",

@@ -208,6 +208,11 @@ impl Store {
         work(&mut Txn::new(self.engine.clone(), false)).await
     }
 
+    /// Whether both are the same store, opened once.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.engine, &other.engine)
+    }
+
     /// Random, made when the store was: tells one installation from another, and a restored one from an emptied one.
     pub fn instance_id(&self) -> &str {
         self.engine.instance_id()

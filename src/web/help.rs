@@ -339,6 +339,11 @@ const MEANINGS: &[Meaning] = &[
         "Its admin should stop the server, look at the disk, and restore a backup.",
     ),
     Meaning(
+        Reason::ClockWrong,
+        "The clock of this server says a time that can't be.",
+        "Its admin should set it, or let it be set over the network (NTP), and start the server again.",
+    ),
+    Meaning(
         Reason::ServerUnreachable,
         "A command did not find the server running.",
         "Its admin should start it, or name its socket: --socket",

@@ -1,0 +1,235 @@
+//! The HTTP servers of this process: which there are to be for some settings, and how one takes the place of another.
+
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::App;
+use actix_web::HttpServer;
+use actix_web::dev::Server;
+use actix_web::dev::ServerHandle;
+use actix_web::middleware;
+use actix_web::rt;
+use futures_util::future::join_all;
+use tokio::task::JoinHandle;
+
+use crate::app::current;
+use crate::app::current::Current;
+use crate::app::listen::Sockets;
+use crate::error::Result;
+use crate::http;
+use crate::site::Site;
+use crate::web;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// What has been accepted by a listener that is replaced is handed to its threads meanwhile.
+const LAST_ARRIVALS: Duration = Duration::from_millis(250);
+
+/// All of them, and the sockets they listen on.
+pub struct Fronts {
+    threads: usize,
+    sockets: Sockets,
+    /// For the public one, in the place of `server.listen`.
+    given: Option<Vec<SocketAddr>>,
+    /// How often the certificates became others.
+    certificates: u64,
+    running: Vec<Front>,
+}
+
+/// One that is to be. Two that are equal need not be exchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    what: What,
+    addresses: Vec<SocketAddr>,
+    /// Which of its certificates it has.
+    certificates: u64,
+    client_timeout: Duration,
+    grace: Duration,
+}
+
+/// Further kinds of listeners get a word here, a line in [`Fronts::wanted`] and an arm in [`Fronts::build`]; all else is
+/// done for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// Pages and the protocol.
+    Public,
+}
+
+impl What {
+    /// The setting that names its addresses.
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Public => "server.listen",
+        }
+    }
+}
+
+struct Front {
+    wanted: Wanted,
+    handle: ServerHandle,
+    watch: JoinHandle<()>,
+}
+
+/// Those that take the place of others, bound and not yet answering.
+pub struct Change {
+    certificates: u64,
+    wanted: Vec<Wanted>,
+    built: Vec<(Wanted, Server)>,
+}
+
+impl Fronts {
+    pub fn new(threads: usize, given: Option<Vec<TcpListener>>) -> Result<Self> {
+        let mut sockets = Sockets::default();
+        let mut addresses = Vec::new();
+        let is_given = given.is_some();
+        for listener in given.into_iter().flatten() {
+            let address = listener.local_addr()?;
+            sockets.keep(address, listener);
+            addresses.push(address);
+        }
+        Ok(Self {
+            threads,
+            sockets,
+            given: is_given.then_some(addresses),
+            certificates: 0,
+            running: Vec::new(),
+        })
+    }
+
+    /// Where pages and the protocol are.
+    pub fn addresses(&mut self) -> Vec<SocketAddr> {
+        let public = self.running.iter().find(|front| front.wanted.what == What::Public);
+        let asked = public.map_or_else(Vec::new, |front| front.wanted.addresses.clone());
+        let bound = |address| {
+            let socket = self.sockets.of(What::Public.setting(), address).ok()?;
+            socket.local_addr().ok()
+        };
+        asked.into_iter().filter_map(bound).collect()
+    }
+
+    fn wanted(&self, site: &Site, certificates: u64) -> Vec<Wanted> {
+        let server = &site.config.server;
+        let public = Wanted {
+            what: What::Public,
+            addresses: self.given.clone().unwrap_or_else(|| server.listen.0.clone()),
+            certificates,
+            client_timeout: site.config.limits.client_timeout.0,
+            grace: server.shutdown_grace.0,
+        };
+        vec![public]
+    }
+
+    fn build(&self, site: &Site, current: &Current, wanted: &Wanted, sockets: Vec<TcpListener>) -> Result<Server> {
+        match wanted.what {
+            What::Public => public(site, current, wanted, sockets, self.threads),
+        }
+    }
+
+    /// Binds what these settings want beyond what is there. Those that are there go on as if nothing was.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::ConfigInvalid`](crate::error::Reason::ConfigInvalid) naming the setting and the address.
+    pub fn prepare(&mut self, site: &Site, current: &Current, new_certificates: bool) -> Result<Change> {
+        let certificates = self.certificates + u64::from(new_certificates);
+        let wanted = self.wanted(site, certificates);
+        let built = self.build_missing(site, current, &wanted);
+        if built.is_err() {
+            self.let_go();
+        }
+        Ok(Change {
+            certificates,
+            built: built?,
+            wanted,
+        })
+    }
+
+    fn build_missing(&mut self, site: &Site, current: &Current, wanted: &[Wanted]) -> Result<Vec<(Wanted, Server)>> {
+        let mut built = Vec::new();
+        for wanted in wanted {
+            if self.running.iter().any(|front| front.wanted == *wanted) {
+                continue;
+            }
+            let bind = |address: &SocketAddr| self.sockets.of(wanted.what.setting(), *address);
+            let sockets = wanted.addresses.iter().map(bind).collect::<Result<_>>()?;
+            built.push((wanted.clone(), self.build(site, current, wanted, sockets)?));
+        }
+        Ok(built)
+    }
+
+    /// Lets those answer, and those in whose place they are end when nobody is with them any more.
+    pub fn begin(&mut self, change: Change) {
+        self.certificates = change.certificates;
+        let stays = |front: &Front| change.wanted.contains(&front.wanted);
+        let (mut running, gone): (Vec<_>, Vec<_>) = self.running.drain(..).partition(stays);
+        for (wanted, server) in change.built {
+            running.push(Front {
+                wanted,
+                handle: server.handle(),
+                watch: rt::spawn(watch(server)),
+            });
+        }
+        self.running = running;
+        self.let_go();
+        for front in gone {
+            rt::spawn(async move {
+                front.handle.pause().await;
+                tokio::time::sleep(LAST_ARRIVALS).await;
+                front.handle.stop(true).await;
+                front.watch.abort();
+            });
+        }
+    }
+
+    fn let_go(&mut self) {
+        let wanted = self.running.iter().flat_map(|front| &front.wanted.addresses);
+        let mut wanted: Vec<_> = wanted.copied().collect();
+        wanted.extend(self.given.iter().flatten());
+        self.sockets.keep_only(&wanted);
+    }
+
+    /// No new requests; returns when those under way have ended, or the grace has.
+    pub async fn finish(&mut self) {
+        self.sockets.keep_only(&[]);
+        join_all(self.running.iter().map(|front| front.handle.stop(true))).await;
+    }
+}
+
+fn public(
+    site: &Site,
+    current: &Current,
+    wanted: &Wanted,
+    sockets: Vec<TcpListener>,
+    threads: usize,
+) -> Result<Server> {
+    let tls = site.certificates.server_config();
+    let current = current.clone();
+    let mut edge = HttpServer::new(move || {
+        App::new()
+            .app_data(current.clone())
+            .wrap(middleware::from_fn(http::guard))
+            .wrap(middleware::from_fn(current::present))
+            .configure(http::configure)
+            .configure(web::configure)
+            .default_service(actix_web::web::to(web::not_found))
+    })
+    .workers(threads)
+    .client_request_timeout(wanted.client_timeout)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(wanted.grace.as_secs())
+    .disable_signals();
+    for listener in sockets {
+        edge = match &tls {
+            Some(tls) => edge.listen_rustls_0_23(listener, tls.clone())?,
+            None => edge.listen(listener)?,
+        };
+    }
+    Ok(edge.run())
+}
+
+/// Says so where a server ends that should not.
+pub async fn watch(server: Server) {
+    if let Err(cause) = server.await {
+        tracing::error!(%cause, "A listener stopped");
+    }
+}
