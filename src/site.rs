@@ -2,6 +2,7 @@
 
 mod leaving;
 pub mod moving;
+mod vitals;
 
 use std::sync::Arc;
 
@@ -91,9 +92,9 @@ impl Site {
             .map_err(Error::internal)??;
         let clock = world.clock;
         let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
-        let audit = Audit::open(&config, store.clone(), clock.clone()).await?;
-        let client = Client::new(&config, world.lookup)?;
         let metrics = Metrics::new();
+        let audit = Audit::open(&config, store.clone(), clock.clone(), metrics.clone()).await?;
+        let client = Client::new(&config, world.lookup)?;
         let mail = Mail::new(&config)?;
         let notices = Notices::new(&config, store.clone(), mail.clone(), clock.clone(), metrics.clone())?;
         let homes = Homes::open(&config.server.data_dir.join("files")).await?;
@@ -105,6 +106,7 @@ impl Site {
             clock.clone(),
             Arc::clone(&keys),
             directories.clone(),
+            metrics.clone(),
         );
         let outbox = Outbox::new(store.clone());
         let shares = Shares::new(
@@ -126,7 +128,6 @@ impl Site {
         let site = Self {
             certificates: Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
-            metrics,
             notices,
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
@@ -137,7 +138,14 @@ impl Site {
                 (shares.clone(), outbox.clone(), homes.clone()),
                 mail,
             ),
-            remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
+            remote: Remote::new(
+                &config,
+                store.clone(),
+                client.clone(),
+                peers.clone(),
+                clock.clone(),
+                metrics.clone(),
+            ),
             courier: Courier::new(
                 Arc::clone(&config),
                 store.clone(),
@@ -152,6 +160,7 @@ impl Site {
             store,
             audit,
             keys,
+            metrics,
             homes,
             directories,
             peers,
