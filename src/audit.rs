@@ -90,7 +90,7 @@ pub struct By {
     pub who: Who,
     /// An IP address; empty for the command line.
     pub from: String,
-    /// What a proxy in front calls the request; empty where there is none.
+    /// What a proxy in front calls the request, or else we; empty for the command line while no server runs.
     pub request: String,
 }
 

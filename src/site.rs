@@ -36,6 +36,9 @@ use crate::store::Store;
 use crate::tls::Certificates;
 use crate::users::Users;
 
+pub use self::vitals::Check;
+pub use self::vitals::Health;
+
 /// What stands outside the server and can be replaced: its clock and its way to find other servers by name.
 #[derive(Clone)]
 pub struct World {

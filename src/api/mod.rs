@@ -354,6 +354,7 @@ pub enum Call {
         how: Rotation,
     },
     KeyCancel,
+    Metrics,
 }
 
 impl Call {
@@ -546,6 +547,7 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::KeyList => keys::list(site),
         Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
         Call::KeyCancel => later(|| keys::cancel(site)).await?,
+        Call::Metrics => serde_json::json!({ "text": later(|| site.numbers()).await? }),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! Puts the server together: listeners, workers, and an end without loss.
 
 mod listen;
+mod numbers;
 mod workers;
 
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 pub struct Running {
     pub site: Site,
     pub addresses: Vec<SocketAddr>,
+    /// Where numbers are read, if anywhere.
+    pub numbers: Option<SocketAddr>,
     servers: Vec<ServerHandle>,
     workers: Vec<JoinHandle<()>>,
     socket: PathBuf,
@@ -118,14 +121,21 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         .run();
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
 
-    let servers = vec![edge.handle(), admin.handle()];
+    let mut servers = vec![edge.handle(), admin.handle()];
     let mut workers = vec![rt::spawn(watch(edge)), rt::spawn(watch(admin))];
+    let numbers = numbers::start(&site)?;
+    let numbers = numbers.map(|(listener, address)| {
+        servers.push(listener.handle());
+        workers.push(rt::spawn(watch(listener)));
+        address
+    });
     if options.workers {
         workers.extend(workers::start(&site));
     }
     Ok(Running {
         site,
         addresses,
+        numbers,
         servers,
         workers,
         socket,
