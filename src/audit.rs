@@ -17,6 +17,8 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::Span;
 use crate::error::Result;
+use crate::metrics::Fill;
+use crate::metrics::Metrics;
 use crate::ocm::address::Provider;
 use crate::random;
 use crate::store::Index;
@@ -38,6 +40,8 @@ const LOOKED_AT: usize = 5_000;
 /// How many entries strangers together, and each other server, may cause in an hour: whoever could fill the list could
 /// push out what stands in it.
 const HOURLY: u32 = 1_000;
+/// How many causes and hours are remembered for that.
+const BUDGETS: u64 = 10_000;
 /// The longest text of an entry, in characters.
 const LONGEST: usize = 300;
 const SWEPT_AT_ONCE: usize = 500;
@@ -86,7 +90,7 @@ pub struct By {
     pub who: Who,
     /// An IP address; empty for the command line.
     pub from: String,
-    /// What a proxy in front calls the request; empty where there is none.
+    /// What a proxy in front calls the request, or else we; empty for the command line while no server runs.
     pub request: String,
 }
 
@@ -278,13 +282,14 @@ pub struct Audit {
     last: Arc<AtomicU64>,
     /// Entries by cause and hour.
     budget: Cache<(String, i64), u32>,
+    metrics: Metrics,
 }
 
 impl Audit {
     /// # Errors
     ///
     /// As [`Store::read`].
-    pub async fn open(config: &Config, store: Store, clock: Clock) -> Result<Self> {
+    pub async fn open(config: &Config, store: Store, clock: Clock, metrics: Metrics) -> Result<Self> {
         let newest = store
             .read(async |txn| txn.list::<Entry>(Key::ALL, &Page::first(1)).await)
             .await?;
@@ -295,7 +300,8 @@ impl Audit {
             keep: config.log.audit_keep,
             file_names: config.log.audit_file_names,
             last: Arc::new(AtomicU64::new(last)),
-            budget: Cache::builder().max_capacity(10_000).build(),
+            budget: Cache::builder().max_capacity(BUDGETS).build(),
+            metrics,
         })
     }
 
@@ -315,6 +321,10 @@ impl Audit {
     /// As [`Store::run`]: then it is done, and the one who asked must not be told so.
     pub async fn note(&self, by: &By, event: Event) -> Result<()> {
         let now = self.clock.now();
+        // Here every way to do it meets: a page, a command, another server.
+        if let Some(done) = event.verb.strip_prefix("invite.") {
+            self.metrics.invite(done);
+        }
         let event = match self.spent(&by.who, now) {
             spent if spent > HOURLY => return Ok(()),
             HOURLY => Event::new("audit.skipped"),
@@ -424,6 +434,10 @@ impl Audit {
                 Ok(oldest.len())
             })
             .await
+    }
+
+    pub fn fill(&self) -> Fill {
+        Fill::of_cache("audit", self.budget.entry_count(), BUDGETS)
     }
 
     /// How many entries this hour has seen of those who could fill the list, this one included; 0 for others.

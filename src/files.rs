@@ -129,6 +129,11 @@ impl Tree {
         Self::open(path).await
     }
 
+    /// Whether anybody else holds this tree, or one within it.
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.order) > 1
+    }
+
     /// A folder of this tree as a tree of its own.
     pub async fn subtree(&self, path: &TreePath) -> Result<Self> {
         let path = path.clone();

@@ -3,6 +3,7 @@
 mod leaving;
 pub mod life;
 pub mod moving;
+mod vitals;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::TlsMode;
+use crate::config::secret_file;
 use crate::courier::Courier;
 use crate::dav::Ledger;
 use crate::directories::Directories;
@@ -37,6 +39,9 @@ use crate::store::Options;
 use crate::store::Store;
 use crate::tls::Certificates;
 use crate::users::Users;
+
+pub use self::vitals::Check;
+pub use self::vitals::Health;
 
 /// What stands outside the server and can be replaced: its clock and its way to find other servers by name.
 #[derive(Clone)]
@@ -75,6 +80,8 @@ pub struct Site {
     pub remote: Remote,
     pub courier: Courier,
     pub metrics: Metrics,
+    /// What whoever reads numbers must show; nothing where nobody has to.
+    pub numbers_token: Option<Secret>,
     pub notices: Notices,
     pub certificates: Certificates,
     pub backups: Backups,
@@ -139,16 +146,16 @@ impl Site {
     async fn assemble(config: Arc<Config>, world: World, store: Store, before: Option<&Self>) -> Result<Self> {
         let same = before.filter(|before| before.store.is(&store));
         let clock = world.clock;
+        let metrics = before.map_or_else(Metrics::new, |before| before.metrics.clone());
         let keys = match same.filter(|same| same.config.keys == config.keys) {
             Some(same) => Arc::clone(&same.keys),
             None => Arc::new(Keys::load(&config, store.clone(), clock.now()).await?),
         };
         let audit = match same {
             Some(same) => same.audit.with(&config),
-            None => Audit::open(&config, store.clone(), clock.clone()).await?,
+            None => Audit::open(&config, store.clone(), clock.clone(), metrics.clone()).await?,
         };
         let client = Client::new(&config, world.lookup)?;
-        let metrics = before.map_or_else(Metrics::new, |before| before.metrics.clone());
         let mail = Mail::new(&config)?;
         let notices = Notices::new(&config, store.clone(), mail.clone(), clock.clone(), metrics.clone())?;
         let homes = match before {
@@ -163,6 +170,7 @@ impl Site {
             clock.clone(),
             Arc::clone(&keys),
             directories.clone(),
+            metrics.clone(),
         );
         let peers = match same {
             Some(same) => peers.remembering(&same.peers),
@@ -190,10 +198,14 @@ impl Site {
             None => Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
         };
         let users = Users::new(store.clone(), config.accounts.clone());
+        let token_file = config.metrics.token_file.as_deref();
+        let numbers_token = token_file
+            .map(|file| secret_file("metrics.token_file", file))
+            .transpose()?;
         Ok(Self {
             certificates,
+            numbers_token,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
-            metrics,
             notices,
             users: match same {
                 Some(same) => users.remembering(&same.users),
@@ -208,7 +220,14 @@ impl Site {
                 (shares.clone(), outbox.clone(), homes.clone()),
                 mail,
             ),
-            remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
+            remote: Remote::new(
+                &config,
+                store.clone(),
+                client.clone(),
+                peers.clone(),
+                clock.clone(),
+                metrics.clone(),
+            ),
             courier: Courier::new(
                 Arc::clone(&config),
                 store.clone(),
@@ -223,6 +242,7 @@ impl Site {
             store,
             audit,
             keys,
+            metrics,
             homes,
             directories,
             peers,

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::lang::Lang;
+use crate::metrics::Fill;
 use crate::random;
 use crate::secret::Secret;
 use crate::secret::hash_of;
@@ -47,6 +48,8 @@ const SETUP_CODE_LENGTH: usize = 24;
 /// How many passwords are hashed at once; each takes 19 MiB.
 const HASHERS: usize = 2;
 const TRIES: u32 = 10;
+/// For how many accounts and addresses tries are counted.
+const FAILURES: u64 = 10_000;
 const TRIES_WITHIN: Duration = Duration::from_secs(15 * 60);
 const MAX_PASSWORD: usize = 1024;
 
@@ -154,7 +157,10 @@ impl Users {
             store,
             settings,
             hashing: Arc::new(Semaphore::new(HASHERS)),
-            failures: Cache::builder().max_capacity(10_000).time_to_live(TRIES_WITHIN).build(),
+            failures: Cache::builder()
+                .max_capacity(FAILURES)
+                .time_to_live(TRIES_WITHIN)
+                .build(),
         }
     }
 
@@ -163,6 +169,10 @@ impl Users {
         self.hashing = Arc::clone(&before.hashing);
         self.failures = before.failures.clone();
         self
+    }
+
+    pub fn fill(&self) -> Fill {
+        Fill::of_cache("sign-ins", self.failures.entry_count(), FAILURES)
     }
 
     /// Makes an account.

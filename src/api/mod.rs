@@ -359,6 +359,7 @@ pub enum Call {
         how: Rotation,
     },
     KeyCancel,
+    Metrics,
 }
 
 impl Call {
@@ -558,6 +559,7 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::KeyList => keys::list(site),
         Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
         Call::KeyCancel => later(|| keys::cancel(site)).await?,
+        Call::Metrics => serde_json::json!({ "text": later(|| site.numbers()).await? }),
     }))
 }
 

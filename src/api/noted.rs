@@ -112,7 +112,8 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::PeerRecipe { .. }
         | Call::DirectoryList
         | Call::QueueList
-        | Call::KeyList => None,
+        | Call::KeyList
+        | Call::Metrics => None,
     }
 }
 

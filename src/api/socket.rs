@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use crate::api::Answer;
 use crate::api::Call;
@@ -27,6 +28,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::http::answer;
+use crate::http::traced;
 use crate::site::Site;
 
 /// Where the command line posts to.
@@ -87,18 +89,29 @@ fn user_name(id: u32) -> String {
 }
 
 async fn call(site: Data<Site>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let outcome = match read_call(payload).await {
-        Ok((call, content)) => carry_out(&site, &caller(&request), call, content).await,
-        Err(error) => Err(error),
+    let id = traced::new_id();
+    let span = tracing::info_span!("request", id);
+    let work = async {
+        let by = By {
+            request: id.clone(),
+            ..caller(&request)
+        };
+        let (call, content) = read_call(payload).await?;
+        carry_out(&site, &by, call, content).await
     };
-    match outcome {
+    let answer = async {
+        let outcome = traced::unharmed(&site.metrics, work).await.unwrap_or_else(Err);
+        outcome.inspect_err(answer::log)
+    };
+    match answer.instrument(span).await {
         Ok(Answer::Json(value)) => HttpResponse::Ok().json(value),
         Ok(Answer::Content(stream)) => HttpResponse::Ok().content_type("application/octet-stream").streaming(
             stream.map(|chunk| chunk.map_err(|error| Box::<dyn std::error::Error>::from(error.to_string()))),
         ),
         Err(error) => {
-            answer::log(&error);
-            HttpResponse::build(answer::status(&error)).json(error_body(&error))
+            let mut body = error_body(&error);
+            body["error"]["request"] = id.into();
+            HttpResponse::build(answer::status(&error)).json(body)
         }
     }
 }

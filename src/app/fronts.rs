@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::app::current;
 use crate::app::current::Current;
 use crate::app::listen::Sockets;
+use crate::app::numbers;
 use crate::error::Result;
 use crate::http;
 use crate::site::Site;
@@ -53,6 +54,8 @@ struct Wanted {
 enum What {
     /// Pages and the protocol.
     Public,
+    /// What Prometheus reads.
+    Numbers,
 }
 
 impl What {
@@ -60,6 +63,7 @@ impl What {
     fn setting(self) -> &'static str {
         match self {
             Self::Public => "server.listen",
+            Self::Numbers => "metrics.listen",
         }
     }
 }
@@ -98,10 +102,19 @@ impl Fronts {
 
     /// Where pages and the protocol are.
     pub fn addresses(&mut self) -> Vec<SocketAddr> {
-        let public = self.running.iter().find(|front| front.wanted.what == What::Public);
-        let asked = public.map_or_else(Vec::new, |front| front.wanted.addresses.clone());
+        self.addresses_of(What::Public)
+    }
+
+    /// Where numbers are read, if anywhere.
+    pub fn numbers(&mut self) -> Option<SocketAddr> {
+        self.addresses_of(What::Numbers).first().copied()
+    }
+
+    fn addresses_of(&mut self, what: What) -> Vec<SocketAddr> {
+        let there = self.running.iter().find(|front| front.wanted.what == what);
+        let asked = there.map_or_else(Vec::new, |front| front.wanted.addresses.clone());
         let bound = |address| {
-            let socket = self.sockets.of(What::Public.setting(), address).ok()?;
+            let socket = self.sockets.of(what.setting(), address).ok()?;
             socket.local_addr().ok()
         };
         asked.into_iter().filter_map(bound).collect()
@@ -116,12 +129,23 @@ impl Fronts {
             client_timeout: site.config.limits.client_timeout.0,
             grace: server.shutdown_grace.0,
         };
-        vec![public]
+        let mut wanted = vec![public];
+        if let Some(address) = site.config.metrics.listen.0 {
+            wanted.push(Wanted {
+                what: What::Numbers,
+                addresses: vec![address],
+                certificates: 0,
+                client_timeout: numbers::CLIENT_TIMEOUT,
+                grace: numbers::GRACE,
+            });
+        }
+        wanted
     }
 
     fn build(&self, site: &Site, current: &Current, wanted: &Wanted, sockets: Vec<TcpListener>) -> Result<Server> {
         match wanted.what {
             What::Public => public(site, current, wanted, sockets, self.threads),
+            What::Numbers => numbers::server(current, sockets),
         }
     }
 
@@ -151,7 +175,14 @@ impl Fronts {
                 continue;
             }
             let bind = |address: &SocketAddr| self.sockets.of(wanted.what.setting(), *address);
-            let sockets = wanted.addresses.iter().map(bind).collect::<Result<_>>()?;
+            let sockets = match wanted.addresses.iter().map(bind).collect::<Result<_>>() {
+                // Nobody chose the address: numbers are not worth a server that does not start.
+                Err(error) if wanted.what == What::Numbers && !site.config.origin("metrics.listen").is_set() => {
+                    tracing::warn!("No numbers can be read on this server: {error}");
+                    continue;
+                }
+                sockets => sockets?,
+            };
             built.push((wanted.clone(), self.build(site, current, wanted, sockets)?));
         }
         Ok(built)

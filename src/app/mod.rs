@@ -5,6 +5,7 @@ mod fronts;
 mod keep;
 mod listen;
 mod manager;
+mod numbers;
 mod reload;
 mod workers;
 
@@ -47,6 +48,8 @@ pub struct Running {
     /// As it is now; other settings make it another.
     pub site: Site,
     pub addresses: Vec<SocketAddr>,
+    /// Where numbers are read, if anywhere.
+    pub numbers: Option<SocketAddr>,
     world: World,
     current: Current,
     fronts: Fronts,
@@ -103,6 +106,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
     fronts.begin(change);
     let mut running = Running {
         addresses: fronts.addresses(),
+        numbers: fronts.numbers(),
         site,
         world: options.world,
         current,

@@ -43,6 +43,7 @@ impl Running {
         self.current.replace(candidate);
         self.fronts.begin(change);
         self.addresses = self.fronts.addresses();
+        self.numbers = self.fronts.numbers();
         self.site = site;
         self.work();
         Ok(())

@@ -11,6 +11,7 @@ mod file;
 mod init;
 mod invite;
 mod key;
+pub mod log;
 mod peer;
 mod queue;
 mod request;
@@ -28,12 +29,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::Subcommand;
-use tracing_subscriber::EnvFilter;
 
 use crate::api::Call;
 use crate::config::Config;
 use crate::config::Flags;
-use crate::config::LogFormat;
 use crate::config::SEARCHED;
 use crate::error::Error;
 use crate::error::Kind;
@@ -120,6 +119,8 @@ enum Command {
     /// The settings
     #[command(subcommand)]
     Config(config::Verb),
+    /// Print the numbers that Prometheus reads, once
+    Metrics,
 }
 
 /// A call, what follows it, and how its answer is shown to a person.
@@ -201,7 +202,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         if !served && !matches!(arguments.command, Command::Demo { .. }) {
             there_is_a_server(arguments.global.config.is_some(), &config)?;
         }
-        start_log(&config, served);
+        log::start(&config, served);
         actix_web::rt::System::new().block_on(execute(arguments, config))
     });
     match outcome {
@@ -253,6 +254,9 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Key(verb) => verb.request(),
         Command::Audit(verb) => verb.request()?,
         Command::Config(verb) => verb.request(),
+        Command::Metrics => Request::new(Call::Metrics, |answer| {
+            table::field(answer, "text").trim_end().to_owned()
+        }),
     };
     confirm(request.danger.as_deref(), global.yes)?;
     if std::io::stdin().is_terminal() {
@@ -324,26 +328,4 @@ fn exit_code(error: &Error) -> u8 {
         (_, Kind::Operator) => 78,
         _ => 1,
     }
-}
-
-/// Logs go to stderr; commands only say what is wrong, the server also what it does.
-fn start_log(config: &Config, served: bool) {
-    let level = if served { config.log.level.as_str() } else { "error" };
-    let filter = std::env::var("RUST_LOG")
-        .unwrap_or_else(|_| format!("{level},actix_server=warn,rustls::msgs=error,actix_http::h1::dispatcher=off"));
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let text = match config.log.format {
-        LogFormat::Auto => std::io::stderr().is_terminal() || !served,
-        LogFormat::Text => true,
-        LogFormat::Json => false,
-    };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    // Set already where a test runs several commands in one process.
-    let _ = if text {
-        log.with_target(false).try_init()
-    } else {
-        log.json().flatten_event(true).try_init()
-    };
 }

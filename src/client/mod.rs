@@ -44,6 +44,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::metrics::Fill;
 use crate::ocm::address::Provider;
 use crate::ocm::dialect::cavage;
 use crate::ocm::dialect::cavage::RsaSigningKey;
@@ -247,6 +248,11 @@ impl Client {
             timeout: config.limits.peer_timeout.0,
             pools: Cache::new(POOLS),
         })
+    }
+
+    /// How many places have a connection pool.
+    pub fn fill(&self) -> Fill {
+        Fill::of_cache("connections", self.pools.entry_count(), POOLS)
     }
 
     pub fn guard(&self) -> &Guard {

@@ -20,6 +20,7 @@ use crate::config::Size;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::metrics::Fill;
 use crate::random;
 
 use super::Entry;
@@ -77,6 +78,10 @@ pub struct Announced {
 }
 
 impl Arrivals {
+    pub fn fill(&self) -> Fill {
+        Fill::new("uploads", self.all().len(), MOST)
+    }
+
     /// Begins to take a file; gives the name under which its parts come. Whatever can be known to fail fails here, before
     /// a byte is sent.
     ///

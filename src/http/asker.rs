@@ -6,6 +6,7 @@ use actix_web::http::header;
 use crate::audit::By;
 use crate::audit::Who;
 use crate::config::TlsMode;
+use crate::http::traced;
 use crate::site::Site;
 
 /// The longest name of a request that is taken from a proxy.
@@ -33,16 +34,17 @@ pub fn stranger(request: &HttpRequest, site: &Site) -> By {
     By {
         who: Who::Stranger,
         from: asker(request, site),
-        request: request_id(request, site).unwrap_or_default(),
+        request: traced::id_of(request),
     }
 }
 
 /// What the proxy in front calls this request; without one, whoever asks could have written it.
-fn request_id(request: &HttpRequest, site: &Site) -> Option<String> {
+pub(super) fn request_id(request: &HttpRequest, site: &Site) -> Option<String> {
     if site.config.tls_mode() != TlsMode::Proxy {
         return None;
     }
     let id = request.headers().get("x-request-id")?.to_str().ok()?;
     let good = id.len() <= LONGEST_ID && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let good = good && !id.is_empty();
     good.then(|| id.to_owned())
 }

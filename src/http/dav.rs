@@ -1,7 +1,5 @@
 //! Shares as peers read and write them: credentials checked here, WebDAV itself in [`crate::dav`].
 
-use std::panic::AssertUnwindSafe;
-
 use actix_web::HttpMessage;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
@@ -13,7 +11,6 @@ use actix_web::web::Data;
 use actix_web::web::Payload;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use futures_util::FutureExt;
 
 use crate::dav;
 use crate::dav::Mount;
@@ -23,7 +20,10 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Tree;
 use crate::http::answer::Refusal;
+use crate::http::metered;
 use crate::http::signed::Sender;
+use crate::http::traced;
+use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::shares::LEGACY_WEBDAV_PATH;
 use crate::shares::SentShare;
@@ -35,17 +35,20 @@ use crate::site::Site;
 pub async fn share(site: Data<Site>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let answer = async {
         match mount(&site, &request).await {
-            Ok(mount) => dav::serve(&mount, &site.ledger, &request, payload, site.clock.now()).await,
+            Ok(mount) => {
+                let payload = metered::taken(&request, payload, &site.metrics).await;
+                let answer = dav::serve(&mount, &site.ledger, &request, payload, site.clock.now()).await;
+                metered::given(&request, answer, &site.metrics)
+            }
             Err(error) => refuse(error),
         }
     };
-    in_any_case(answer).await
+    in_any_case(&site.metrics, answer).await
 }
 
 /// An answer even to what panics: a connection that breaks off may mean anything to a peer.
-async fn in_any_case(answer: impl Future<Output = HttpResponse>) -> HttpResponse {
-    let caught = AssertUnwindSafe(answer).catch_unwind().await;
-    caught.unwrap_or_else(|_| refuse(Error::internal("a request panicked")))
+async fn in_any_case(metrics: &Metrics, answer: impl Future<Output = HttpResponse>) -> HttpResponse {
+    traced::unharmed(metrics, answer).await.unwrap_or_else(refuse)
 }
 
 async fn mount(site: &Site, request: &HttpRequest) -> Result<Mount> {
@@ -157,7 +160,7 @@ mod tests {
 
     #[actix_web::test]
     async fn trouble_of_our_own_is_never_told_as_the_end_of_a_share() {
-        let panicked = in_any_case(async { panic!("a bug") }).await;
+        let panicked = in_any_case(&Metrics::new(), async { panic!("a bug") }).await;
         let mut answers = vec![panicked];
         let troubles = Reason::ALL
             .iter()

@@ -5,11 +5,14 @@ pub mod asker;
 mod dav;
 pub mod discovery;
 mod handshake;
+mod health;
 mod legacy;
+mod metered;
 mod ocm;
 mod pace;
 mod share_info;
 pub mod signed;
+pub mod traced;
 
 use actix_web::Error;
 use actix_web::FromRequest;
@@ -25,6 +28,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::http::header;
+use actix_web::http::header::HeaderMap;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::Next;
 use actix_web::web;
@@ -80,8 +84,9 @@ pub fn configure(service: &mut ServiceConfig) {
             web::route().to(handshake::address_book),
         )
         .route("/ocs/v{version:[12]}.php{path:(/.*)?}", web::route().to(legacy::ocs))
-        .route("/livez", web::get().to(alive))
-        .route("/readyz", web::get().to(ready));
+        .route("/livez", web::get().to(health::alive))
+        .route("/readyz", web::get().to(health::ready))
+        .route("/healthz", web::get().to(health::summary));
 }
 
 fn get<H, Args>(path: &str, handler: H) -> Resource
@@ -113,25 +118,18 @@ fn refuse_method(allowed: &'static str) -> HttpResponse {
         .json(json!({ "message": "METHOD_NOT_ALLOWED" }))
 }
 
-/// Answers as long as there is a process.
-async fn alive() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain").body("ok\n")
-}
-
-/// Answers 200 when requests can be served, 503 with a word why not otherwise.
-async fn ready(site: Data<Site>) -> HttpResponse {
-    match site.ready() {
-        Ok(()) => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
-        Err(error) => HttpResponse::ServiceUnavailable()
-            .content_type("text/plain")
-            .body(format!("{}\n", error.reason().code())),
-    }
-}
-
-/// What holds for every answer of this server, whoever asks: it is never guessed to be of another type, and never put
-/// into a frame. A request with both a length and chunks is two requests to some, and none to us (T-15); no body may take for
+/// What holds for every request to this server, whoever asks: it has a number, is counted, and stands in the log; it is
+/// answered even where our own code fails (T-89). Its answer is never guessed to be of another type, and never put into a
+/// frame. A request with both a length and chunks is two requests to some, and none to us (T-15); no body may take for
 /// ever (T-29).
 pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    traced::follow(request, |request| serve(request, next)).await
+}
+
+async fn serve(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -147,7 +145,11 @@ pub async fn guard(
     }
     let mut response = next.call(request).await?.map_into_boxed_body();
     note_who_asked(&response);
-    let headers = response.headers_mut();
+    harden(response.headers_mut());
+    Ok(response)
+}
+
+fn harden(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
@@ -161,7 +163,6 @@ pub async fn guard(
             headers.insert(name, HeaderValue::from_static(value));
         }
     }
-    Ok(response)
 }
 
 /// Remembers a request whose sender is known beyond doubt, and how it was answered.

@@ -89,6 +89,7 @@ pub async fn token(site: Data<Site>, message: Result<Signed<TokenRequest>, Refus
         Ok(message) => site.shares.exchange(&message.signer, &message, site.clock.now()).await,
         Err(Refusal(error)) => Err(error),
     };
+    site.metrics.token_exchange(&outcome);
     match outcome {
         Ok(token) => HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -19,6 +19,7 @@ use crate::contacts;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::metrics::Fill;
 use crate::ocm::address::Provider;
 use crate::ocm::discovery::Discovery;
 use crate::ocm::jwks::Jwk;
@@ -208,6 +209,10 @@ impl Known {
             keys: said.keys.map_or_else(Vec::new, |(set, _)| set.thumbprints()),
             failed: said.failed,
         })
+    }
+
+    pub fn fill(&self) -> Fill {
+        Fill::of_cache("peers", self.slots.entry_count(), KNOWN_PEERS)
     }
 
     /// Passes unless the server failed just now.

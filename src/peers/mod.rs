@@ -41,6 +41,8 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::keys::Keys;
+use crate::metrics::Fill;
+use crate::metrics::Metrics;
 use crate::ocm::address::Provider;
 use crate::ocm::dialect;
 use crate::ocm::dialect::Dialect;
@@ -138,6 +140,7 @@ pub struct Peers {
     /// Who decides the mode.
     mode_from: Origin,
     traffic: Arc<Traffic>,
+    metrics: Metrics,
     /// Since when, and how many strangers were looked up since.
     strangers: Arc<std::sync::Mutex<(Timestamp, u32)>>,
     /// What people without an account here had looked up lately.
@@ -154,8 +157,9 @@ impl Peers {
         clock: Clock,
         keys: Arc<Keys>,
         directories: Directories,
+        metrics: Metrics,
     ) -> Self {
-        let traffic = Arc::new(Traffic::new(clock.clone()));
+        let traffic = Arc::new(Traffic::new(clock.clone(), metrics.clone()));
         let known = Known::new(
             store.clone(),
             client.clone(),
@@ -174,6 +178,7 @@ impl Peers {
             settings: config.federation.clone(),
             mode_from: config.origin("federation.mode"),
             traffic,
+            metrics,
             strangers: Arc::default(),
             visitors: Arc::default(),
             signed: Cache::builder()
@@ -323,6 +328,19 @@ impl Peers {
     /// What went to and fro lately.
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// How full what is remembered of servers is.
+    pub fn fills(&self) -> Vec<Fill> {
+        let visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner).fill();
+        let signed = Fill::of_cache("signed", self.signed.entry_count(), SIGNED_LATELY);
+        vec![
+            self.traffic.fill(),
+            self.known.fill(),
+            visitors,
+            signed,
+            self.client.fill(),
+        ]
     }
 
     /// What is known of a server, without asking it.

@@ -125,6 +125,12 @@ impl Peers {
         acting: Acting<'_>,
         purpose: Purpose,
     ) -> Result<Provider> {
+        let outcome = self.verify(request, acting, purpose).await;
+        self.metrics.verification(&outcome);
+        outcome
+    }
+
+    async fn verify(&self, request: &signature::Request<'_>, acting: Acting<'_>, purpose: Purpose) -> Result<Provider> {
         let now = self.clock.now();
         let unverified = Form::read(request)?;
         let window = Window {

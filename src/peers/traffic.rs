@@ -11,6 +11,9 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
+use crate::metrics::Fill;
+use crate::metrics::Flow;
+use crate::metrics::Metrics;
 use crate::ocm::address::Provider;
 
 /// How many requests are remembered of one server, each way.
@@ -23,6 +26,15 @@ const SERVERS: usize = 2_000;
 pub enum Way {
     FromThem,
     ToThem,
+}
+
+impl Way {
+    fn flow(self) -> Flow {
+        match self {
+            Self::FromThem => Flow::In,
+            Self::ToThem => Flow::Out,
+        }
+    }
 }
 
 /// What a request was about, as people call it.
@@ -55,6 +67,22 @@ impl About {
             Self::Probe => "A check of signatures",
         }
     }
+
+    /// The same in one word, for programs.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Keys => "keys",
+            Self::Acceptance => "invite-accepted",
+            Self::Share => "share",
+            Self::Notification => "notification",
+            Self::ShareRequest => "share-request",
+            Self::Token => "token",
+            Self::Reading => "read",
+            Self::Writing => "write",
+            Self::Probe => "probe",
+        }
+    }
 }
 
 /// One request that was made or answered.
@@ -80,18 +108,43 @@ impl Lately {
     }
 }
 
+/// How many servers answered the last time that we asked, failed then, or were not asked yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub answering: usize,
+    pub failing: usize,
+    pub silent: usize,
+}
+
+/// A status in one of few words: peers choose theirs, and each word is a number of its own.
+fn word_for(status: u16) -> &'static str {
+    match status {
+        ..400 => "ok",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        409 => "409",
+        429 => "429",
+        400..500 => "4xx",
+        503 => "503",
+        _ => "5xx",
+    }
+}
+
 /// The last requests of each server, the newest first.
 pub struct Traffic {
     clock: Clock,
+    metrics: Metrics,
     since: Timestamp,
     servers: Mutex<HashMap<Provider, Lately>>,
 }
 
 impl Traffic {
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, metrics: Metrics) -> Self {
         Self {
             since: clock.now(),
             clock,
+            metrics,
             servers: Mutex::default(),
         }
     }
@@ -104,7 +157,10 @@ impl Traffic {
     /// Notes how a request of ours ended.
     pub fn sent<T>(&self, host: &Provider, about: About, outcome: &Result<T>) {
         match outcome {
-            Ok(_) => self.note(host, Way::ToThem, about, true, "ok".to_owned()),
+            Ok(_) => {
+                self.metrics.peer_request(Flow::Out, about.kind(), "ok");
+                self.note(host, Way::ToThem, about, true, "ok".to_owned());
+            }
             Err(error) => self.failed(host, about, error),
         }
     }
@@ -118,11 +174,14 @@ impl Traffic {
     }
 
     fn failed(&self, host: &Provider, about: About, error: &Error) {
-        self.note(host, Way::ToThem, about, false, error.reason().code().to_owned());
+        let code = error.reason().code();
+        self.metrics.peer_request(Flow::Out, about.kind(), code);
+        self.note(host, Way::ToThem, about, false, code.to_owned());
     }
 
     /// Notes the status that an answer has: theirs, or ours to them.
     pub fn answered(&self, host: &Provider, way: Way, about: About, status: u16) {
+        self.metrics.peer_request(way.flow(), about.kind(), word_for(status));
         self.note(host, way, about, status < 400, status.to_string());
     }
 
@@ -169,6 +228,24 @@ impl Traffic {
         self.servers().keys().cloned().collect()
     }
 
+    /// How the servers of which something is remembered stand with us.
+    pub fn standing(&self) -> Standing {
+        let mut standing = Standing::default();
+        for lately in self.servers().values() {
+            let count = match lately.to_them.front() {
+                Some(last) if last.good => &mut standing.answering,
+                Some(_) => &mut standing.failing,
+                None => &mut standing.silent,
+            };
+            *count += 1;
+        }
+        standing
+    }
+
+    pub fn fill(&self) -> Fill {
+        Fill::new("traffic", self.servers().len(), SERVERS)
+    }
+
     fn servers(&self) -> MutexGuard<'_, HashMap<Provider, Lately>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -183,7 +260,7 @@ mod tests {
     #[test]
     fn of_each_server_the_last_requests_are_remembered_and_of_no_more_servers_than_there_is_room_for() {
         let clock = Clock::stopped_at(Timestamp(1_790_000_000));
-        let traffic = Traffic::new(clock.clone());
+        let traffic = Traffic::new(clock.clone(), Metrics::new());
         let host = |at: usize| Provider::parse(&format!("s{at}.example")).unwrap();
         for status in 100..200 {
             traffic.answered(&host(0), Way::FromThem, About::Share, status);

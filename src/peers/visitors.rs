@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::metrics::Fill;
 use crate::ocm::address::Provider;
 use crate::ocm::discovery::Discovery;
 use crate::peers::Peers;
@@ -30,6 +31,10 @@ pub(super) struct Lately {
 }
 
 impl Lately {
+    pub(super) fn fill(&self) -> Fill {
+        Fill::new("visitors", self.by.len(), FOR_ALL as usize)
+    }
+
     /// Passes, and counts, while there is room for one more.
     fn admit(&mut self, from: &str, now: Timestamp) -> Result<()> {
         if now < self.since || now >= self.since.plus(WINDOW) {

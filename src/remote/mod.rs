@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::TryStreamExt;
 use moka::sync::Cache;
 use url::Url;
 
@@ -24,6 +25,10 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::files::TreePath;
+use crate::metrics::Fill;
+use crate::metrics::Flow;
+use crate::metrics::Metrics;
+use crate::metrics::Side;
 use crate::ocm::address::Provider;
 use crate::ocm::code_flow;
 use crate::ocm::code_flow::Access;
@@ -62,6 +67,7 @@ pub struct Remote {
     own: Provider,
     /// Access tokens in use, by share; in memory only, and not past their lifetime (TOK-5).
     tokens: Cache<String, (Secret, Timestamp)>,
+    metrics: Metrics,
 }
 
 /// Where a share is and what opens it.
@@ -72,7 +78,7 @@ struct Door {
 }
 
 impl Remote {
-    pub fn new(config: &Config, store: Store, client: Client, peers: Peers, clock: Clock) -> Self {
+    pub fn new(config: &Config, store: Store, client: Client, peers: Peers, clock: Clock, metrics: Metrics) -> Self {
         Self {
             store,
             client,
@@ -80,7 +86,12 @@ impl Remote {
             clock,
             own: config.server.public_url.provider().clone(),
             tokens: Cache::new(TOKENS),
+            metrics,
         }
+    }
+
+    pub fn fill(&self) -> Fill {
+        Fill::of_cache("tokens", self.tokens.entry_count(), TOKENS)
     }
 
     /// What is in a folder of the share, or the shared file itself.
@@ -184,7 +195,7 @@ impl Remote {
         // A stream can't be sent twice, so the credential is made sure of first.
         let credential = self.credential(share, &door).await?;
         let mut request = Outbound::new("PUT", url).header("authorization", credential);
-        request.body = Body::Stream(content, length);
+        request.body = Body::Stream(self.counted(content, Flow::Out), length);
         let answer = self.client.open(request).await;
         self.note(share, About::Writing, &answer);
         let answer = answer?;
@@ -212,12 +223,18 @@ impl Remote {
             answer
         };
         let had_token = self.tokens.contains_key(&share.id);
-        let answer = attempt(self.credential(share, &door).await?).await?;
+        let mut answer = attempt(self.credential(share, &door).await?).await?;
         if answer.answer.status == 401 && had_token {
             self.tokens.invalidate(&share.id);
-            return attempt(self.credential(share, &door).await?).await;
+            answer = attempt(self.credential(share, &door).await?).await?;
         }
+        answer.body = self.counted(answer.body, Flow::In);
         Ok(answer)
+    }
+
+    fn counted(&self, body: ByteStream, flow: Flow) -> ByteStream {
+        let metrics = self.metrics.clone();
+        Box::pin(body.inspect_ok(move |chunk| metrics.webdav_bytes(flow, Side::Receiver, chunk.len())))
     }
 
     fn note(&self, share: &ReceivedShare, about: About, answer: &Result<Streamed>) {

@@ -35,6 +35,7 @@ use actix_web::web::ServiceConfig;
 use actix_web::web::post;
 
 pub use page::Problem;
+pub use page::finish;
 
 use crate::error::Error;
 use crate::http::INVITE_ACCEPT_DIALOG;

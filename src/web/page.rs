@@ -9,12 +9,15 @@ use actix_web::body::BoxBody;
 use actix_web::body::MessageBody;
 use actix_web::dev::ServiceRequest;
 use actix_web::dev::ServiceResponse;
+use actix_web::error::InternalError;
 use actix_web::http::Method;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
+use actix_web::http::header::HeaderMap;
 use actix_web::http::header::HeaderName;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use askama::Template;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
@@ -27,6 +30,7 @@ use crate::error::Kind;
 use crate::error::Reason;
 use crate::http::INVITE_ACCEPT_DIALOG;
 use crate::http::answer;
+use crate::http::traced;
 use crate::lang::Lang;
 use crate::site::Site;
 use crate::store::Listing;
@@ -257,6 +261,8 @@ struct ErrorPage {
     sentence: String,
     advice: &'static str,
     code: &'static str,
+    /// What the log calls the request; empty where nobody named it.
+    request: String,
     steps: Vec<Step>,
 }
 
@@ -306,9 +312,18 @@ pub async fn finish(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let reader = Reader::of(request.request(), session::site_of(request.request()).ok());
+    let site = request.app_data::<Data<Site>>().cloned();
+    let reader = Reader::of(request.request(), site.as_ref().map(|site| site.get_ref()));
+    let id = traced::id_of(request.request());
     let answer = async {
-        let mut response = next.call(request).await?.map_into_boxed_body();
+        let called = match &site {
+            Some(site) => match traced::unharmed(&site.metrics, next.call(request)).await {
+                Ok(called) => called,
+                Err(panicked) => return Err(broken(site, panicked, id)),
+            },
+            None => next.call(request).await,
+        };
+        let mut response = called?.map_into_boxed_body();
         if let Some(problem) = problem_in(&response) {
             let page = explain(response.request(), &problem).await;
             response = response.into_response(page);
@@ -316,13 +331,35 @@ pub async fn finish(
         Ok::<_, actix_web::Error>(response)
     };
     let mut response = reader.answer(answer).await?;
-    let headers = response.headers_mut();
+    dress(response.headers_mut());
+    Ok(response)
+}
+
+fn dress(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
         }
     }
-    Ok(response)
+}
+
+/// The page for a fault of ours, which has taken all that was known of the request with it.
+fn broken(site: &Site, panicked: Error, request: String) -> actix_web::Error {
+    answer::log(&panicked);
+    let (title, advice) = words_for(panicked.kind());
+    let page = Page::public(site, title);
+    let shown = ErrorPage {
+        sentence: panicked.message().to_owned(),
+        advice,
+        code: panicked.reason().code(),
+        request,
+        steps: vec![Step::new("Home", "/")],
+        page,
+    };
+    let status = answer::status(&panicked);
+    let mut response = show_as(status, &shown).unwrap_or_else(|_| HttpResponse::new(status));
+    dress(response.headers_mut());
+    InternalError::from_response(panicked, response).into()
 }
 
 fn problem_in(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
@@ -367,6 +404,7 @@ async fn explain(request: &HttpRequest, problem: &Problem) -> HttpResponse {
         sentence: error.message().to_owned(),
         advice,
         code: error.reason().code(),
+        request: traced::id_of(request),
         steps,
     };
     show_as(status, &shown).unwrap_or_else(|_| HttpResponse::new(status))

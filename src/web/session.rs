@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::http::asker;
+use crate::http::traced::Asked;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::Session;
@@ -165,7 +166,9 @@ pub async fn of(request: &HttpRequest) -> Result<Session> {
     let site = site_of(request)?;
     let cookie = request.cookie(&cookie_name(site));
     let token = Secret::new(cookie.as_ref().map_or("", |cookie| cookie.value()));
-    site.users.session(&token, site.clock.now()).await
+    let session = site.users.session(&token, site.clock.now()).await?;
+    request.extensions_mut().insert(Asked(session.user.name.clone()));
+    Ok(session)
 }
 
 /// Who is signed in and asks, for the audit log.
