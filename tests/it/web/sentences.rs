@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use ocmesh::lang::Lang;
 
 /// Where what is said is read by operators at a terminal and by other servers, or is no sentence.
-const NOT_ON_PAGES: [&str; 12] = [
+const NOT_ON_PAGES: [&str; 15] = [
     "app.rs",
     "cli/",
     "clock.rs",
@@ -24,6 +24,9 @@ const NOT_ON_PAGES: [&str; 12] = [
     "lang/",
     "lib.rs",
     "main.rs",
+    "metrics.rs",
+    "metrics/",
+    "site/vitals.rs",
     "store/",
     "tls.rs",
 ];
