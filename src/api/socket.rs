@@ -101,7 +101,11 @@ async fn call(site: Data<Site>, request: HttpRequest, payload: Payload) -> HttpR
     };
     let answer = async {
         let outcome = traced::unharmed(&site.metrics, work).await.unwrap_or_else(Err);
-        outcome.inspect_err(answer::log)
+        match &outcome {
+            Ok(_) => tracing::info!(who = %caller(&request).who, "Answered a command"),
+            Err(error) => answer::log(error),
+        }
+        outcome
     };
     match answer.instrument(span).await {
         Ok(Answer::Json(value)) => HttpResponse::Ok().json(value),

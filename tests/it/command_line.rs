@@ -21,6 +21,8 @@ use crate::harness::Postbox;
 use crate::harness::free_port;
 
 const PASSWORD: &str = "canary-password-of-the-command-line";
+/// How many requests a log must tell of to prove anything by what it does not tell.
+const MOST_QUIET: usize = 10;
 
 /// A configuration of its own, and the server on it while it runs.
 struct Installation {
@@ -467,7 +469,7 @@ fn an_invitation_is_made_shown_extended_mailed_and_cancelled_by_commands() {
     }
     a.stop();
     let log = a.log();
-    assert!(log.len() > 10_000, "the log says too little to prove anything");
+    assert!(log.matches("Answered").count() > MOST_QUIET, "the log says too little to prove anything");
     for canary in [
         "canary-password-of-the-mail-server",
         &STANDARD.encode("\0ocm\0canary-password-of-the-mail-server"),
@@ -722,7 +724,7 @@ fn t44_no_secret_is_ever_logged_even_at_trace() {
     assert!(secret.len() > 40);
     for installation in [&a, &b] {
         let log = installation.log();
-        assert!(log.len() > 10_000, "the log says too little to prove anything");
+        assert!(log.matches("Answered").count() > MOST_QUIET, "the log says too little to prove anything");
         for canary in [
             PASSWORD,
             &secret,

@@ -13,7 +13,7 @@ mod hooks;
 pub mod html;
 mod invitations;
 mod meeting;
-mod pages;
+pub mod pages;
 mod people;
 mod sentences;
 mod settings;

@@ -446,13 +446,13 @@ pub async fn raw_head(provider: &Provider, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// All that a stranger gets to see of an answer: status, headers and body. Only the time of it is left out.
+/// All that a stranger gets to see of an answer: status, headers and body. Only its time and its number are left out.
 pub async fn everything(answer: reqwest::Response) -> String {
     let status = answer.status();
     let mut lines: Vec<String> = answer
         .headers()
         .iter()
-        .filter(|(name, _)| *name != "date")
+        .filter(|(name, _)| !["date", "x-request-id"].contains(&name.as_str()))
         .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
         .collect();
     lines.sort();

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use ocmesh::lang::Lang;
 
 /// Where what is said is read by operators at a terminal and by other servers, or is no sentence.
-const NOT_ON_PAGES: [&str; 13] = [
+const NOT_ON_PAGES: [&str; 15] = [
     "app/",
     "cli/",
     "clock.rs",
@@ -26,6 +26,7 @@ const NOT_ON_PAGES: [&str; 13] = [
     "main.rs",
     "metrics.rs",
     "metrics/",
+    "site/vitals.rs",
     "store/",
 ];
 
