@@ -92,7 +92,7 @@ impl Site {
         let clock = world.clock;
         let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
         let audit = Audit::open(&config, store.clone(), clock.clone()).await?;
-        let client = Client::new(&config, world.lookup)?;
+        let client = Client::new(&config, Arc::clone(&world.lookup))?;
         let metrics = Metrics::new();
         let mail = Mail::new(&config)?;
         let notices = Notices::new(&config, store.clone(), mail.clone(), clock.clone(), metrics.clone())?;
@@ -124,7 +124,7 @@ impl Site {
             homes.clone(),
         );
         let site = Self {
-            certificates: Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
+            certificates: Certificates::open(&config, (clock.clone(), world.lookup), notices.clone(), metrics.clone())?,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
             metrics,
             notices,

@@ -1,6 +1,7 @@
 //! Puts the server together: listeners, workers, and an end without loss.
 
 mod listen;
+mod plain;
 mod workers;
 
 use std::net::SocketAddr;
@@ -118,8 +119,12 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         .run();
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
 
-    let servers = vec![edge.handle(), admin.handle()];
+    let mut servers = vec![edge.handle(), admin.handle()];
     let mut workers = vec![rt::spawn(watch(edge)), rt::spawn(watch(admin))];
+    if let Some(plain) = plain::listen(&site)? {
+        servers.push(plain.handle());
+        workers.push(rt::spawn(watch(plain)));
+    }
     if options.workers {
         workers.extend(workers::start(&site));
     }
