@@ -16,6 +16,7 @@ mod requests;
 pub mod servers;
 mod shares;
 pub mod socket;
+mod tls;
 
 pub use noted::rotation;
 use records::Format;
@@ -354,10 +355,16 @@ pub enum Call {
         how: Rotation,
     },
     KeyCancel,
+    TlsStatus,
+    /// Knocks at our own doors.
+    TlsPreflight,
+    TlsRenew,
+    /// The certificate of the lab authority.
+    TlsCa,
 }
 
 impl Call {
-    /// Whether it can only be done by a server that others can ask in turn.
+    /// Whether it can only be done by a server that others can reach.
     pub fn asks_another_server(&self) -> bool {
         matches!(
             self,
@@ -367,6 +374,8 @@ impl Call {
                 | Self::ShareGet { .. }
                 | Self::SharePut { .. }
                 | Self::PeerProbe { .. }
+                | Self::TlsPreflight
+                | Self::TlsRenew
         )
     }
 }
@@ -546,6 +555,10 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::KeyList => keys::list(site),
         Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
         Call::KeyCancel => later(|| keys::cancel(site)).await?,
+        Call::TlsStatus => tls::status(site),
+        Call::TlsPreflight => later(|| tls::preflight(site)).await?,
+        Call::TlsRenew => later(|| tls::renew(site)).await?,
+        Call::TlsCa => tls::authority(site)?,
     }))
 }
 

@@ -84,6 +84,7 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::QueueDrop { id } => did("delivery.drop", id),
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
+        Call::TlsRenew => made("tls.renew"),
         Call::InviteRead { .. }
         | Call::ContactShow { .. }
         | Call::PeerAsked
@@ -110,6 +111,9 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::PeerRecipe { .. }
         | Call::DirectoryList
         | Call::QueueList
+        | Call::TlsStatus
+        | Call::TlsPreflight
+        | Call::TlsCa
         | Call::KeyList => None,
     }
 }

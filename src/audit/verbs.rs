@@ -16,6 +16,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("directory", "Directories"),
     ("delivery", "Deliveries"),
     ("key", "Signing keys"),
+    ("tls", "Certificate"),
     ("audit", "Audit log"),
 ];
 
@@ -94,6 +95,7 @@ pub const VERBS: &[(&str, &str)] = &[
     ("key.rotate-now", "Replaced the signing key"),
     ("key.stolen", "Dropped all keys as stolen"),
     ("key.cancel", "Cancelled a new signing key"),
+    ("tls.renew", "Had the certificate renewed"),
     ("audit.skipped", "Did more in this hour than is written down"),
 ];
 

@@ -15,6 +15,7 @@ mod request;
 mod serve;
 mod share;
 mod table;
+mod tls;
 mod user;
 
 use std::io::IsTerminal;
@@ -102,6 +103,9 @@ enum Command {
     /// The keys that this server signs with
     #[command(subcommand)]
     Key(key::Verb),
+    /// The certificate of this server
+    #[command(subcommand)]
+    Tls(tls::Verb),
     /// Who did what on this server
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -122,6 +126,8 @@ struct Request {
     danger: Option<String>,
     /// What will be done, asked about first on a terminal, and there only.
     question: Option<String>,
+    /// Whether what was looked at is well; its error comes after the answer.
+    verdict: fn(&serde_json::Value) -> Result<()>,
 }
 
 impl Request {
@@ -133,7 +139,13 @@ impl Request {
             show,
             danger: None,
             question: None,
+            verdict: |_| Ok(()),
         }
+    }
+
+    fn verdict(mut self, verdict: fn(&serde_json::Value) -> Result<()>) -> Self {
+        self.verdict = verdict;
+        self
     }
 
     fn upload(mut self, file: PathBuf) -> Self {
@@ -221,6 +233,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Directory(verb) => verb.request()?,
         Command::Queue(verb) => verb.request()?,
         Command::Key(verb) => verb.request(),
+        Command::Tls(verb) => verb.request(),
         Command::Audit(verb) => verb.request()?,
         Command::Config(verb) => verb.request(),
     };
@@ -228,7 +241,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     if std::io::stdin().is_terminal() {
         confirm(request.question.as_deref(), global.yes)?;
     }
-    let show = request.show;
+    let (show, verdict) = (request.show, request.verdict);
     let Some(answer) = connection::send(config, request).await? else {
         return Ok(());
     };
@@ -237,7 +250,8 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     } else {
         show(&answer)
     };
-    print(&text)
+    print(&text)?;
+    verdict(&answer)
 }
 
 /// Prints what was asked for; a reader that has seen enough (`| head`) is no error.

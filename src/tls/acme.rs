@@ -38,11 +38,12 @@ const NONCES: usize = 4;
 
 /// How an authority is shown that a name leads here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Way {
     /// In a handshake on port 443 (RFC 8737).
+    #[serde(rename = "tls-alpn-01")]
     TlsAlpn01,
     /// In an answer on port 80 (RFC 8555).
+    #[serde(rename = "http-01")]
     Http01,
 }
 

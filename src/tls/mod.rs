@@ -75,8 +75,6 @@ struct Inner {
     /// Nothing where somebody else encrypts, or nobody.
     resolver: Option<Arc<Resolver>>,
     authority: Option<Authority>,
-    /// Where an order is tried out first.
-    rehearsal: Option<Authority>,
     folder: Folder,
     state: Mutex<State>,
     /// Whoever changes certificates; looks that show something do not disturb it.
@@ -99,6 +97,8 @@ struct State {
     files_trouble: Option<Error>,
     clock_wrong: bool,
     ports: Ports,
+    /// Where an order is tried out first.
+    rehearsal: Option<Authority>,
 }
 
 impl Certificates {
@@ -123,6 +123,7 @@ impl Certificates {
             files_trouble: None,
             clock_wrong: false,
             ports: ports(config, mode),
+            rehearsal,
         };
         let resolver = match mode {
             TlsMode::Files => {
@@ -147,7 +148,6 @@ impl Certificates {
             names,
             resolver: resolver.map(Arc::new),
             authority,
-            rehearsal,
             folder,
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
@@ -292,6 +292,16 @@ impl Certificates {
         self.state().ports = ports;
     }
 
+    /// Where orders are tried out first: for tests, whose authority is none of those that have such a place.
+    pub fn rehearse_at(&self, directory: AcmeDirectory) {
+        let rehearsal = self.0.authority.as_ref().map(|authority| Authority {
+            folder: self.0.folder.within(&folder_name(&directory)),
+            directory,
+            ..authority.clone()
+        });
+        self.state().rehearsal = rehearsal;
+    }
+
     /// Clock, names and ports.
     async fn look(&self) -> Vec<Look> {
         let current = self.current();
@@ -363,17 +373,18 @@ impl Certificates {
         if self.0.config.tls.acme_preflight {
             self.step("Names, ports and clock were looked at.", "");
         }
-        if let Some(rehearsal) = self
-            .0
-            .rehearsal
-            .as_ref()
-            .filter(|_| self.state().progress.rehearsed != *names)
-        {
+        if let Some(rehearsal) = self.rehearsal() {
             self.step("The order is tried out at {what} first.", &rehearsal.directory.title());
-            self.order_at(rehearsal)
+            self.order_at(&rehearsal)
                 .await
-                .map_err(|failure| (failure, rehearsal.clone()))?;
-            self.state().progress.rehearsed.clone_from(names);
+                .map_err(|failure| (failure, rehearsal))?;
+            let progress = {
+                let mut state = self.state();
+                state.progress.rehearsed.clone_from(names);
+                state.progress.clone()
+            };
+            self.keep(&progress)
+                .map_err(|error| (Failure::ours(error.causes()), authority.clone()))?;
         }
         let pem = self
             .order_at(authority)
@@ -390,6 +401,13 @@ impl Certificates {
             .write(CERTIFICATE, &pem)
             .map_err(|error| odd(error.causes()))?;
         Ok(pair)
+    }
+
+    /// Where the order is to be tried out, unless it was for these names.
+    fn rehearsal(&self) -> Option<Authority> {
+        let state = self.state();
+        let known = state.progress.rehearsed == self.0.names;
+        state.rehearsal.clone().filter(|_| !known)
     }
 
     async fn order_at(&self, authority: &Authority) -> Result<String, Failure> {

@@ -3,6 +3,7 @@
 mod harness;
 
 mod architecture;
+mod certificates;
 mod chromium;
 mod code_flow;
 mod command_line;
@@ -19,6 +20,7 @@ mod notifications;
 mod outbound;
 mod outbox;
 mod outside;
+mod pebble;
 mod probe;
 mod recipes;
 mod resource_access;
