@@ -125,7 +125,22 @@ reasons! {
     InvalidGrant "invalid-grant" Invalid;
     InvalidClient "invalid-client" Invalid;
     UnsupportedGrantType "unsupported-grant-type" Invalid;
+    // Certificates
+    /// A name has no address, or the authority found none.
+    TlsDns "tls-dns" Operator;
+    TlsPort80 "tls-port-80" Operator;
+    TlsPort443 "tls-port-443" Operator;
+    /// Where our name leads, somebody else answers.
+    TlsOtherServer "tls-other-server" Operator;
+    TlsCaa "tls-caa" Operator;
+    TlsRateLimit "tls-rate-limit" Busy;
+    /// The authority that certificates are ordered from can't be reached or understood.
+    TlsAuthority "tls-authority" Busy;
+    TlsRefused "tls-refused" Operator;
+    /// Our own certificate has ended.
+    TlsExpired "tls-expired" Operator;
     // This machine
+    ClockWrong "clock-wrong" Operator;
     Busy "try-later" Busy;
     ConfigInvalid "config-invalid" Operator;
     DataLocked "data-locked" Operator;

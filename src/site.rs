@@ -155,7 +155,7 @@ impl Site {
             Some(same) => same.audit.with(&config),
             None => Audit::open(&config, store.clone(), clock.clone(), metrics.clone()).await?,
         };
-        let client = Client::new(&config, world.lookup)?;
+        let client = Client::new(&config, Arc::clone(&world.lookup))?;
         let mail = Mail::new(&config)?;
         let notices = Notices::new(&config, store.clone(), mail.clone(), clock.clone(), metrics.clone())?;
         let homes = match before {
@@ -195,7 +195,7 @@ impl Site {
         );
         let certificates = match same.filter(|same| same.keeps_certificates(&config)) {
             Some(same) => same.certificates.clone(),
-            None => Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
+            None => Certificates::open(&config, (clock.clone(), world.lookup), notices.clone(), metrics.clone())?,
         };
         let users = Users::new(store.clone(), config.accounts.clone());
         let token_file = config.metrics.token_file.as_deref();

@@ -17,6 +17,7 @@ pub mod servers;
 mod shares;
 pub mod socket;
 pub mod status;
+mod tls;
 
 pub use noted::rotation;
 use records::Format;
@@ -360,6 +361,12 @@ pub enum Call {
     },
     KeyCancel,
     Metrics,
+    TlsStatus,
+    /// Knocks at our own doors.
+    TlsPreflight,
+    TlsRenew,
+    /// The certificate of the lab authority.
+    TlsCa,
 }
 
 impl Call {
@@ -368,7 +375,7 @@ impl Call {
         matches!(self, Self::ConfigReload | Self::Status)
     }
 
-    /// Whether it can only be done by a server that others can ask in turn.
+    /// Whether it can only be done by a server that others can reach.
     pub fn asks_another_server(&self) -> bool {
         matches!(
             self,
@@ -378,6 +385,8 @@ impl Call {
                 | Self::ShareGet { .. }
                 | Self::SharePut { .. }
                 | Self::PeerProbe { .. }
+                | Self::TlsPreflight
+                | Self::TlsRenew
         )
     }
 }
@@ -560,6 +569,10 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
         Call::KeyCancel => later(|| keys::cancel(site)).await?,
         Call::Metrics => serde_json::json!({ "text": later(|| site.numbers()).await? }),
+        Call::TlsStatus => tls::status(site),
+        Call::TlsPreflight => later(|| tls::preflight(site)).await?,
+        Call::TlsRenew => later(|| tls::renew(site)).await?,
+        Call::TlsCa => tls::authority(site)?,
     }))
 }
 

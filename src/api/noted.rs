@@ -85,6 +85,7 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
         Call::ConfigReload => made("settings.reread"),
+        Call::TlsRenew => made("tls.renew"),
         Call::InviteRead { .. }
         | Call::ContactShow { .. }
         | Call::PeerAsked
@@ -113,7 +114,10 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::DirectoryList
         | Call::QueueList
         | Call::KeyList
-        | Call::Metrics => None,
+        | Call::Metrics
+        | Call::TlsStatus
+        | Call::TlsPreflight
+        | Call::TlsCa => None,
     }
 }
 

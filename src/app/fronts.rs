@@ -17,6 +17,7 @@ use crate::app::current;
 use crate::app::current::Current;
 use crate::app::listen::Sockets;
 use crate::app::numbers;
+use crate::app::plain;
 use crate::error::Result;
 use crate::http;
 use crate::site::Site;
@@ -39,13 +40,13 @@ pub struct Fronts {
 
 /// One that is to be. Two that are equal need not be exchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Wanted {
+pub struct Wanted {
     what: What,
     addresses: Vec<SocketAddr>,
     /// Which of its certificates it has.
     certificates: u64,
-    client_timeout: Duration,
-    grace: Duration,
+    pub client_timeout: Duration,
+    pub grace: Duration,
 }
 
 /// Further kinds of listeners get a word here, a line in [`Fronts::wanted`] and an arm in [`Fronts::build`]; all else is
@@ -54,6 +55,8 @@ struct Wanted {
 enum What {
     /// Pages and the protocol.
     Public,
+    /// Plain http beside TLS.
+    Plain,
     /// What Prometheus reads.
     Numbers,
 }
@@ -63,6 +66,7 @@ impl What {
     fn setting(self) -> &'static str {
         match self {
             Self::Public => "server.listen",
+            Self::Plain => "server.listen_http",
             Self::Numbers => "metrics.listen",
         }
     }
@@ -129,7 +133,15 @@ impl Fronts {
             client_timeout: site.config.limits.client_timeout.0,
             grace: server.shutdown_grace.0,
         };
-        let mut wanted = vec![public];
+        let mut wanted = vec![public.clone()];
+        if !server.listen_http.0.is_empty() && site.config.tls_mode().is_here() {
+            wanted.push(Wanted {
+                what: What::Plain,
+                addresses: server.listen_http.0.clone(),
+                certificates: 0,
+                ..public
+            });
+        }
         if let Some(address) = site.config.metrics.listen.0 {
             wanted.push(Wanted {
                 what: What::Numbers,
@@ -145,6 +157,7 @@ impl Fronts {
     fn build(&self, site: &Site, current: &Current, wanted: &Wanted, sockets: Vec<TcpListener>) -> Result<Server> {
         match wanted.what {
             What::Public => public(site, current, wanted, sockets, self.threads),
+            What::Plain => plain::server(current, wanted, sockets),
             What::Numbers => numbers::server(current, sockets),
         }
     }

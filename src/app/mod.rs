@@ -6,6 +6,7 @@ mod keep;
 mod listen;
 mod manager;
 mod numbers;
+mod plain;
 mod reload;
 mod workers;
 

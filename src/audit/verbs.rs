@@ -17,6 +17,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("delivery", "Deliveries"),
     ("key", "Signing keys"),
     ("settings", "Settings"),
+    ("tls", "Certificate"),
     ("audit", "Audit log"),
 ];
 
@@ -96,6 +97,7 @@ pub const VERBS: &[(&str, &str)] = &[
     ("key.stolen", "Dropped all keys as stolen"),
     ("key.cancel", "Cancelled a new signing key"),
     ("settings.reread", "Had the settings read again"),
+    ("tls.renew", "Had the certificate renewed"),
     ("audit.skipped", "Did more in this hour than is written down"),
 ];
 

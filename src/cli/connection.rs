@@ -66,7 +66,7 @@ async fn without_server(config: Config, request: Request, content: ByteStream) -
         return Err(Error::new(
             Reason::ServerUnreachable,
             format!(
-                "No server runs at {}: start it first. The other server will ask it for its key.",
+                "No server runs at {}: start it first. This needs one that others can reach.",
                 config.server.admin_socket.display()
             ),
         ));

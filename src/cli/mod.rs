@@ -19,6 +19,7 @@ mod serve;
 mod share;
 mod status;
 mod table;
+mod tls;
 mod user;
 
 use std::io::IsTerminal;
@@ -113,6 +114,9 @@ enum Command {
     /// The keys that this server signs with
     #[command(subcommand)]
     Key(key::Verb),
+    /// The certificate of this server
+    #[command(subcommand)]
+    Tls(tls::Verb),
     /// Who did what on this server
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -135,6 +139,8 @@ struct Request {
     danger: Option<String>,
     /// What will be done, asked about first on a terminal, and there only.
     question: Option<String>,
+    /// Whether what was looked at is well; its error comes after the answer.
+    verdict: fn(&serde_json::Value) -> Result<()>,
 }
 
 impl Request {
@@ -146,7 +152,13 @@ impl Request {
             show,
             danger: None,
             question: None,
+            verdict: |_| Ok(()),
         }
+    }
+
+    fn verdict(mut self, verdict: fn(&serde_json::Value) -> Result<()>) -> Self {
+        self.verdict = verdict;
+        self
     }
 
     fn upload(mut self, file: PathBuf) -> Self {
@@ -252,6 +264,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Directory(verb) => verb.request()?,
         Command::Queue(verb) => verb.request()?,
         Command::Key(verb) => verb.request(),
+        Command::Tls(verb) => verb.request(),
         Command::Audit(verb) => verb.request()?,
         Command::Config(verb) => verb.request(),
         Command::Metrics => Request::new(Call::Metrics, |answer| {
@@ -262,7 +275,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     if std::io::stdin().is_terminal() {
         confirm(request.question.as_deref(), global.yes)?;
     }
-    let show = request.show;
+    let (show, verdict) = (request.show, request.verdict);
     let Some(answer) = connection::send(config, request).await? else {
         return Ok(());
     };
@@ -274,7 +287,8 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     } else {
         show(&answer)
     };
-    print(&text)
+    print(&text)?;
+    verdict(&answer)
 }
 
 /// Prints what was asked for; a reader that has seen enough (`| head`) is no error.

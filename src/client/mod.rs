@@ -500,7 +500,12 @@ impl fmt::Display for Forbidden {
 
 impl StdError for Forbidden {}
 
-fn tls_config(config: &Config) -> Result<rustls::ClientConfig> {
+/// Whom this server believes, when peers and authorities are called.
+///
+/// # Errors
+///
+/// [`Reason::ConfigInvalid`] if `tls.extra_ca_file` can't be read.
+pub fn tls_config(config: &Config) -> Result<rustls::ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(file) = &config.tls.extra_ca_file {

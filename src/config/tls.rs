@@ -62,6 +62,15 @@ impl AcmeDirectory {
         matches!(self, Self::LetsEncrypt).then_some(Self::LetsEncryptStaging)
     }
 
+    /// Its name in a sentence.
+    pub fn title(&self) -> String {
+        match self {
+            Self::LetsEncrypt => "Let’s Encrypt".to_owned(),
+            Self::LetsEncryptStaging => "Let’s Encrypt (staging)".to_owned(),
+            Self::Other(url) => url.host_str().unwrap_or_default().to_owned(),
+        }
+    }
+
     pub fn url(&self) -> &str {
         match self {
             Self::LetsEncrypt => "https://acme-v02.api.letsencrypt.org/directory",

@@ -1,14 +1,37 @@
 //! Certificates: had, kept, renewed.
+//!
+//! One resolver answers all connections for as long as the server runs; what it shows changes below it. So nothing here
+//! needs a restart, and a connection that is open never notices.
 
-use rustls::ServerConfig;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
+mod acme;
+mod kept;
+mod orders;
+mod pair;
+mod preflight;
+mod refusal;
+mod resolver;
+mod selfsigned;
+mod status;
+mod watch;
+
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use rustls::ServerConfig;
+use tokio::sync::Notify;
+
+use crate::client;
+use crate::client::Lookup;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
+use crate::config::AcmeDirectory;
 use crate::config::Config;
 use crate::config::TlsMode;
 use crate::error::Error;
@@ -16,75 +39,491 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::notify::Notices;
+use crate::tls::acme::Authority;
+use crate::tls::kept::Folder;
+use crate::tls::orders::Progress;
+use crate::tls::orders::Trouble;
+use crate::tls::pair::Files;
+use crate::tls::pair::Pair;
+use crate::tls::refusal::Failure;
+use crate::tls::resolver::Resolver;
 
-/// How this server encrypts, and until when.
-#[derive(Clone, Debug)]
-pub struct Status {
-    pub mode: TlsMode,
-    /// What the certificate in use is for; nothing where there is none.
-    pub certificate: Option<Certificate>,
-    /// When it will be renewed.
-    pub renewal: Option<Timestamp>,
-    /// Why there is none, or why the last try to renew it failed: a sentence for an admin.
-    pub trouble: Option<Error>,
-    pub next_try: Option<Timestamp>,
-}
+pub use crate::tls::acme::Way;
+pub use crate::tls::orders::Step;
+pub use crate::tls::pair::Certificate;
+pub use crate::tls::preflight::Found;
+pub use crate::tls::preflight::Look;
+pub use crate::tls::preflight::Ports;
+pub use crate::tls::preflight::clock as clock_look;
+pub use crate::tls::status::Status;
 
-/// What stands in a certificate.
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    pub names: Vec<String>,
-    pub issuer: String,
-    pub not_before: Timestamp,
-    pub not_after: Timestamp,
-}
+/// How often files are looked at, and clocks.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+const CERTIFICATE: &str = "certificate.pem";
+const PROGRESS: &str = "progress.json";
 
 /// The certificates of one server. Clones are the same.
 #[derive(Clone)]
-pub struct Certificates {
+pub struct Certificates(Arc<Inner>);
+
+struct Inner {
+    config: Config,
     mode: TlsMode,
-    server: Option<ServerConfig>,
-    _clock: Clock,
-    _notices: Notices,
-    _metrics: Metrics,
+    /// What the certificate is to be for; the server’s own name is the first.
+    names: Vec<String>,
+    way: Way,
+    /// Nothing where somebody else encrypts, or nobody.
+    resolver: Option<Arc<Resolver>>,
+    authority: Option<Authority>,
+    folder: Folder,
+    state: Mutex<State>,
+    /// Whoever changes certificates; looks that show something do not disturb it.
+    turn: tokio::sync::Mutex<()>,
+    under_way: AtomicBool,
+    wake: Notify,
+    clock: Clock,
+    lookup: Lookup,
+    notices: Notices,
+    metrics: Metrics,
+}
+
+struct State {
+    progress: Progress,
+    /// Somebody wants it tried at once.
+    wanted: bool,
+    /// Of the files that were refused last, and of those that are in use.
+    refused: Option<[u8; 32]>,
+    in_use: Option<[u8; 32]>,
+    files_trouble: Option<Error>,
+    clock_wrong: bool,
+    ports: Ports,
+    /// Where an order is tried out first.
+    rehearsal: Option<Authority>,
 }
 
 impl Certificates {
     /// # Errors
     ///
     /// [`Reason::ConfigInvalid`] naming the setting, the file, and what is wrong with it.
-    pub fn open(config: &Config, clock: Clock, notices: Notices, metrics: Metrics) -> Result<Self> {
+    pub fn open(config: &Config, (clock, lookup): (Clock, Lookup), notices: Notices, metrics: Metrics) -> Result<Self> {
         let mode = config.tls_mode();
-        Ok(Self {
+        let names = names(config);
+        let folder = Folder::of(config.server.data_dir.join("tls"));
+        let (authority, rehearsal) = match mode {
+            TlsMode::Acme => authorities(config, &names, &folder)?,
+            _ => (None, None),
+        };
+        let mut state = State {
+            progress: authority
+                .as_ref()
+                .map_or_else(Progress::default, |it| it.folder.json(PROGRESS)),
+            wanted: false,
+            refused: None,
+            in_use: None,
+            files_trouble: None,
+            clock_wrong: false,
+            ports: ports(config, mode),
+            rehearsal,
+        };
+        let resolver = match mode {
+            TlsMode::Files => {
+                let files = Files::read(config)?;
+                state.in_use = Some(files.fingerprint());
+                Some(Resolver::new(Some(files.pair(config)?), None))
+            }
+            TlsMode::SelfSigned => Some(Resolver::new(Some(own(&folder, &names, clock.now())?), None)),
+            TlsMode::Acme => {
+                let kept = authority
+                    .as_ref()
+                    .map(|it| kept_certificate(&it.folder, &names))
+                    .transpose()?;
+                Some(Resolver::new(kept.flatten(), Some(selfsigned::stand_in(&names)?)))
+            }
+            _ => None,
+        };
+        Ok(Self(Arc::new(Inner {
+            config: config.clone(),
             mode,
-            server: match mode {
-                TlsMode::Files => Some(from_files(config)?),
-                _ => None,
-            },
-            _clock: clock,
-            _notices: notices,
-            _metrics: metrics,
-        })
+            way: way(config),
+            names,
+            resolver: resolver.map(Arc::new),
+            authority,
+            folder,
+            state: Mutex::new(state),
+            turn: tokio::sync::Mutex::new(()),
+            under_way: AtomicBool::new(false),
+            wake: Notify::new(),
+            clock,
+            lookup,
+            notices,
+            metrics,
+        })))
     }
 
     /// What listeners take; nothing where somebody else encrypts, or nobody.
     pub fn server_config(&self) -> Option<ServerConfig> {
-        self.server.clone()
+        let resolver = Arc::clone(self.0.resolver.as_ref()?);
+        let mut server = builder().ok()?.with_cert_resolver(resolver);
+        if self.0.mode == TlsMode::Acme {
+            server.alpn_protocols = vec![resolver::PROOF.to_vec()];
+        }
+        Some(server)
     }
 
-    pub fn status(&self) -> Status {
-        Status {
-            mode: self.mode,
-            certificate: None,
-            renewal: None,
-            trouble: None,
-            next_try: None,
+    /// What is answered on port 80 to an authority that asks for this token.
+    pub fn http_answer(&self, token: &str) -> Option<String> {
+        self.0.resolver.as_ref()?.proofs().answer(token)
+    }
+
+    /// Renews, watches files, warns; for ever. Where it is dropped in the middle of an order, the next one waits its time.
+    pub async fn work(&self) {
+        loop {
+            if let Err(error) = Box::pin(self.advance()).await {
+                tracing::error!(
+                    causes = error.causes(),
+                    "The certificate could not be looked after: {error}"
+                );
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.0.wake.notified() => {}
+            }
         }
     }
 
-    /// Renews, watches files, warns; for ever.
-    pub async fn work(&self) {
-        std::future::pending::<()>().await;
+    /// Does what is to be done now, and returns when that is done. An order that fails is no error: [`Self::status`] has it.
+    ///
+    /// # Errors
+    ///
+    /// If something can't be kept.
+    pub async fn advance(&self) -> Result<()> {
+        let _turn = self.0.turn.lock().await;
+        let now = self.0.clock.now();
+        match self.0.mode {
+            TlsMode::Files => self.look_at_files().await?,
+            TlsMode::SelfSigned => self.renew_own(now)?,
+            TlsMode::Acme => self.order_if_due(now).await?,
+            _ => {}
+        }
+        self.warn(now).await
+    }
+
+    /// Has it tried now, as far as that is wise. Says nothing of how it goes: [`Self::status`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Busy`] where it was wanted too often; [`Reason::Conflict`] while an order is under way;
+    /// [`Reason::Unsupported`] where this server has no certificate to renew; [`Reason::ConfigInvalid`] for files that
+    /// can't be used.
+    pub async fn renew(&self) -> Result<()> {
+        let now = self.0.clock.now();
+        match self.0.mode {
+            TlsMode::Acme if self.0.under_way.load(Ordering::SeqCst) => Err(Error::new(
+                Reason::Conflict,
+                "A certificate is being ordered at this moment. Look again in a minute.",
+            )),
+            TlsMode::Acme => {
+                let progress = {
+                    let mut state = self.state();
+                    state.progress.wish(now)?;
+                    state.wanted = true;
+                    state.progress.clone()
+                };
+                self.keep(&progress)?;
+                self.0.wake.notify_one();
+                Ok(())
+            }
+            TlsMode::Files => {
+                self.advance().await?;
+                self.state().files_trouble.clone().map_or(Ok(()), Err)
+            }
+            TlsMode::SelfSigned => {
+                let _turn = self.0.turn.lock().await;
+                self.install(selfsigned::sign(&self.0.folder, &self.0.names, now)?);
+                Ok(())
+            }
+            _ => Err(Error::new(
+                Reason::Unsupported,
+                "This server has no certificate of its own: whatever stands in front of it renews the one that people \
+                 see.",
+            )),
+        }
+    }
+
+    /// The certificate of the authority of one’s own, as PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Unsupported`] in any other mode.
+    pub fn authority(&self) -> Result<String> {
+        match self.0.mode {
+            TlsMode::SelfSigned => selfsigned::authority(&self.0.folder),
+            _ => Err(Error::new(
+                Reason::Unsupported,
+                "This server has no authority of its own; that is what tls.mode = \"self-signed\" is for.",
+            )),
+        }
+    }
+
+    /// Looks at what an order needs; costs no attempt. Takes as long as the slowest look, about 12 s at most.
+    pub async fn preflight(&self) -> Vec<Look> {
+        let mut looks = self.look().await;
+        if let Some(authority) = &self.0.authority {
+            let answered = authority.answers();
+            looks.push(
+                match tokio::time::timeout(Duration::from_secs(5), answered)
+                    .await
+                    .unwrap_or_else(|_| Err(Failure::silent("there was no answer within 5 s")))
+                {
+                    Ok(()) => Look::ok("authority", format!("{} answers.", authority.directory.title())),
+                    Err(failure) => Look::bad(
+                        "authority",
+                        self.explain(&failure, authority).message().to_owned(),
+                        "Check the network of this machine, and tls.acme_directory.",
+                    ),
+                },
+            );
+        }
+        looks
+    }
+
+    /// Where authorities and browsers knock, if not at 80 and 443: for tests, whose server has other ports.
+    pub fn knock_at(&self, ports: Ports) {
+        self.state().ports = ports;
+    }
+
+    /// Where orders are tried out first: for tests, whose authority is none of those that have such a place.
+    pub fn rehearse_at(&self, directory: AcmeDirectory) {
+        let rehearsal = self.0.authority.as_ref().map(|authority| Authority {
+            folder: self.0.folder.within(&folder_name(&directory)),
+            directory,
+            ..authority.clone()
+        });
+        self.state().rehearsal = rehearsal;
+    }
+
+    /// Clock, names and ports.
+    async fn look(&self) -> Vec<Look> {
+        let current = self.current();
+        let mut looks = vec![preflight::clock(
+            self.0.clock.now(),
+            current.as_ref().map(|pair| &pair.about),
+        )];
+        let directory = self.0.authority.as_ref().map(|authority| &authority.directory);
+        let subject = preflight::Subject {
+            mode: self.0.mode,
+            way: self.0.way,
+            names: &self.0.names,
+            ports: self.state().ports,
+            public: matches!(
+                directory,
+                Some(AcmeDirectory::LetsEncrypt | AcmeDirectory::LetsEncryptStaging)
+            ),
+        };
+        // While an order is under way, its proofs are shown, and not ours.
+        if self.0.under_way.load(Ordering::SeqCst) {
+            looks.push(Look::ok(
+                "port",
+                "An order is under way; ports are looked at when it is done.",
+            ));
+        } else {
+            looks.extend(preflight::names(&subject, &self.0.lookup, self.0.resolver.as_ref()).await);
+        }
+        looks
+    }
+
+    async fn order_if_due(&self, now: Timestamp) -> Result<()> {
+        let Some(authority) = &self.0.authority else {
+            return Ok(());
+        };
+        let current = self.current().map(|pair| pair.about);
+        if self.clock_is_wrong(now, current.as_ref()) {
+            return Ok(());
+        }
+        let (due, mut progress) = {
+            let mut state = self.state();
+            let wanted = std::mem::take(&mut state.wanted);
+            let due = wanted || state.progress.is_due(current.as_ref(), &self.0.names, now);
+            (due, state.progress.clone())
+        };
+        if !due {
+            return Ok(());
+        }
+        if self.0.config.tls.acme_preflight {
+            let looks = self.look().await;
+            if let Some(bad) = looks.iter().find(|look| look.found == Found::Bad) {
+                let remedy = bad.remedy.as_deref().unwrap_or_default();
+                let error = Error::new(Reason::TlsDns, format!("{} {remedy}", bad.sentence));
+                progress.put_off(Trouble::new(&error, ""), now);
+                self.keep(&progress)?;
+                return self.tell_of_failure(&error).await;
+            }
+        }
+        let busy = Busy::begin(&self.0.under_way);
+        progress.begin(now);
+        self.keep(&progress)?;
+        let outcome = self.order(authority).await;
+        drop(busy);
+        self.settle(authority, outcome, now).await
+    }
+
+    /// The order itself, and before it one at the place to try things out, where there is one.
+    async fn order(&self, authority: &Authority) -> Result<Pair, (Failure, Authority)> {
+        let names = &self.0.names;
+        if self.0.config.tls.acme_preflight {
+            self.step("Names, ports and clock were looked at.", "");
+        }
+        if let Some(rehearsal) = self.rehearsal() {
+            self.step("The order is tried out at {what} first.", &rehearsal.directory.title());
+            self.order_at(&rehearsal)
+                .await
+                .map_err(|failure| (failure, rehearsal))?;
+            let progress = {
+                let mut state = self.state();
+                state.progress.rehearsed.clone_from(names);
+                state.progress.clone()
+            };
+            self.keep(&progress)
+                .map_err(|error| (Failure::ours(error.causes()), authority.clone()))?;
+        }
+        let pem = self
+            .order_at(authority)
+            .await
+            .map_err(|failure| (failure, authority.clone()))?;
+        let odd = |why: String| (Failure::ours(why), authority.clone());
+        let pair = Pair::of_pem(pem.as_bytes(), pem.as_bytes()).map_err(|unfit| odd(unfit.to_string()))?;
+        if let Some(name) = names.iter().find(|name| !pair.about.is_for(name)) {
+            return Err(odd(format!("the certificate is not for {name}")));
+        }
+        // Kept first: one that is lost would be ordered again.
+        authority
+            .folder
+            .write(CERTIFICATE, &pem)
+            .map_err(|error| odd(error.causes()))?;
+        Ok(pair)
+    }
+
+    /// Where the order is to be tried out, unless it was for these names.
+    fn rehearsal(&self) -> Option<Authority> {
+        let state = self.state();
+        let known = state.progress.rehearsed == self.0.names;
+        state.rehearsal.clone().filter(|_| !known)
+    }
+
+    async fn order_at(&self, authority: &Authority) -> Result<String, Failure> {
+        let Some(resolver) = &self.0.resolver else {
+            return Err(Failure::ours("nobody would be shown a proof"));
+        };
+        let tell = |sentence: &'static str, what: &str| self.step(sentence, what);
+        Box::pin(authority.order(&self.0.names, self.0.way, resolver.proofs(), tell)).await
+    }
+
+    async fn settle(
+        &self,
+        authority: &Authority,
+        outcome: Result<Pair, (Failure, Authority)>,
+        began: Timestamp,
+    ) -> Result<()> {
+        let now = self.0.clock.now().max(began);
+        let mut progress = self.state().progress.clone();
+        self.0.metrics.acme_order(outcome.is_ok());
+        match outcome {
+            Ok(pair) => {
+                progress.had(&pair.about, now);
+                progress.step(
+                    now,
+                    "The certificate is in use, until {what}.",
+                    &pair.about.not_after.to_string(),
+                );
+                tracing::info!(
+                    authority = authority.directory.to_string(),
+                    names = self.0.names.join(" "),
+                    "A new certificate is in use until {}",
+                    pair.about.not_after
+                );
+                self.install(pair);
+                self.keep(&progress)
+            }
+            Err((failure, at)) => {
+                let error = self.explain(&failure, &at);
+                progress.failed(Trouble::new(&error, failure.raw()), failure.not_before(), now);
+                tracing::warn!(
+                    authority = at.directory.to_string(),
+                    answer = failure.raw(),
+                    "No certificate: {error}"
+                );
+                self.keep(&progress)?;
+                self.tell_of_failure(&error).await
+            }
+        }
+    }
+
+    fn explain(&self, failure: &Failure, authority: &Authority) -> Error {
+        failure.explain(&authority.directory.title(), &self.0.names, self.0.way)
+    }
+
+    fn step(&self, sentence: &str, what: &str) {
+        tracing::info!("{}", sentence.replace("{what}", what));
+        let now = self.0.clock.now();
+        self.state().progress.step(now, sentence, what);
+    }
+
+    fn keep(&self, progress: &Progress) -> Result<()> {
+        self.state().progress.clone_from(progress);
+        match &self.0.authority {
+            Some(authority) => authority.folder.write_json(PROGRESS, progress),
+            None => Ok(()),
+        }
+    }
+
+    fn renew_own(&self, now: Timestamp) -> Result<()> {
+        let current = self.current().map(|pair| pair.about);
+        if !self.clock_is_wrong(now, current.as_ref()) && current.is_none_or(|one| now >= one.renewal()) {
+            self.install(selfsigned::sign(&self.0.folder, &self.0.names, now)?);
+            tracing::info!("The lab authority has made out a new certificate");
+        }
+        Ok(())
+    }
+
+    /// Nothing is ordered by a clock that can't be right (T-83). Said once.
+    fn clock_is_wrong(&self, now: Timestamp, current: Option<&Certificate>) -> bool {
+        let look = preflight::clock(now, current);
+        let wrong = look.found == Found::Bad;
+        let was = std::mem::replace(&mut self.state().clock_wrong, wrong);
+        if wrong && !was {
+            tracing::error!("{} Nothing is renewed until it is right.", look.sentence);
+        }
+        wrong
+    }
+
+    fn current(&self) -> Option<Pair> {
+        self.0.resolver.as_ref()?.current()
+    }
+
+    fn install(&self, pair: Pair) {
+        if let Some(resolver) = &self.0.resolver {
+            resolver.install(pair);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that an order is under way, as long as it is there.
+struct Busy<'a>(&'a AtomicBool);
+
+impl<'a> Busy<'a> {
+    fn begin(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::SeqCst);
+        Self(flag)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 
@@ -94,40 +533,144 @@ impl Certificates {
 ///
 /// [`Reason::ConfigInvalid`] naming the setting, the file, and what is wrong with it.
 pub fn from_files(config: &Config) -> Result<ServerConfig> {
-    let (Some(cert_file), Some(key_file)) = (&config.tls.cert_file, &config.tls.key_file) else {
-        return Err(Error::new(
-            Reason::ConfigInvalid,
-            "tls: cert_file and key_file are both needed",
-        ));
-    };
-    let wrong = |setting: &str, file: &Path, why: String| {
-        Error::new(
-            Reason::ConfigInvalid,
-            format!("tls.{setting}: {}: {why}", file.display()),
-        )
-    };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(cert_file)
-        .and_then(Iterator::collect)
-        .map_err(|cause| wrong("cert_file", cert_file, cause.to_string()))?;
-    if chain.is_empty() {
-        return Err(wrong(
-            "cert_file",
-            cert_file,
-            "there is no certificate in it".to_owned(),
-        ));
-    }
-    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|cause| wrong("key_file", key_file, cause.to_string()))?;
+    let pair = Files::read(config)?.pair(config)?;
+    Ok(builder()?.with_cert_resolver(Arc::new(Resolver::new(Some(pair), None))))
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ServerConfig::builder_with_provider(provider)
+    Ok(ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|cause| {
-            wrong(
-                "key_file",
-                key_file,
-                format!("it does not fit the certificate: {cause}"),
-            )
-        })
+        .with_no_client_auth())
+}
+
+fn names(config: &Config) -> Vec<String> {
+    let mut names = vec![
+        config
+            .server
+            .public_url
+            .provider()
+            .host()
+            .trim_matches(['[', ']'])
+            .to_owned(),
+    ];
+    for name in config.tls.names.iter().map(|name| name.trim().to_ascii_lowercase()) {
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Port 443 is asked where it is listened on, for it needs no second listener; else port 80, where there is one for it.
+fn way(config: &Config) -> Way {
+    let on_443 = config
+        .server
+        .listen
+        .0
+        .iter()
+        .any(|address| address.port() == Way::TlsAlpn01.port());
+    if on_443 || config.server.listen_http.0.is_empty() {
+        Way::TlsAlpn01
+    } else {
+        Way::Http01
+    }
+}
+
+fn ports(config: &Config, mode: TlsMode) -> Ports {
+    let said = config.server.public_url.provider().port();
+    match mode {
+        // The authority knows no other ports.
+        TlsMode::Acme => Ports { http: 80, https: 443 },
+        _ => Ports {
+            http: said.unwrap_or(80),
+            https: said.unwrap_or(443),
+        },
+    }
+}
+
+fn authorities(config: &Config, names: &[String], folder: &Folder) -> Result<(Option<Authority>, Option<Authority>)> {
+    let wrong = |what: String| Error::new(Reason::ConfigInvalid, what);
+    let directory = &config.tls.acme_directory;
+    if !config.tls.acme_agree_tos {
+        return Err(wrong(format!(
+            "tls.acme_agree_tos: nothing is ordered from {} before you agree to its terms of service. Read them, then say \
+             acme_agree_tos = true or --agree-tos; or choose another tls.mode.",
+            directory.title()
+        )));
+    }
+    let at = |name: &String| match config.tls.names.contains(name) {
+        true => "tls.names",
+        false => "server.public_url",
+    };
+    if let Some(name) = names.iter().find(|name| name.parse::<IpAddr>().is_ok()) {
+        return Err(wrong(format!(
+            "{}: certificates are ordered for names, and {name} is an address; tls.mode \"self-signed\" or \"files\" \
+             takes it",
+            at(name)
+        )));
+    }
+    if let Some(name) = names.iter().find(|name| name.contains('*')) {
+        return Err(wrong(format!(
+            "tls.names: {name}: an authority certifies * only by a change in the DNS, which this server can’t make; name \
+             each name, or fetch the files with another program (tls.mode \"files\")"
+        )));
+    }
+    let trust = Arc::new(client::tls_config(config)?);
+    let contact = config
+        .tls
+        .acme_email
+        .iter()
+        .map(|mail| format!("mailto:{mail}"))
+        .collect::<Vec<_>>();
+    let authority = |directory: AcmeDirectory| Authority {
+        folder: folder.within(&folder_name(&directory)),
+        directory,
+        contact: contact.clone(),
+        trust: Arc::clone(&trust),
+    };
+    let rehearsal = directory.staging().filter(|_| config.tls.acme_preflight);
+    Ok((Some(authority(directory.clone())), rehearsal.map(authority)))
+}
+
+/// One folder for each directory: its host, for people, and what tells it from others of that host.
+fn folder_name(directory: &AcmeDirectory) -> String {
+    let url = directory.url();
+    let host: String = url
+        .trim_start_matches("https://")
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c))
+        .collect();
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, url.as_bytes());
+    let mark: String = hash.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{host}-{mark}")
+}
+
+/// The certificate that was ordered before, if it is for this server at all.
+fn kept_certificate(folder: &Folder, names: &[String]) -> Result<Option<Pair>> {
+    let Some(pem) = folder.read(CERTIFICATE)? else {
+        return Ok(None);
+    };
+    match Pair::of_pem(pem.as_bytes(), pem.as_bytes()) {
+        Ok(pair) => Ok(Some(pair).filter(|pair| pair.about.is_for(&names[0]))),
+        Err(unfit) => {
+            tracing::warn!(
+                "{} can't be used: {unfit}",
+                folder.path().join(Path::new(CERTIFICATE)).display()
+            );
+            folder.set_aside(CERTIFICATE);
+            Ok(None)
+        }
+    }
+}
+
+/// The self-signed certificate that is kept, or a new one where it is none for these names, or due.
+fn own(folder: &Folder, names: &[String], now: Timestamp) -> Result<Pair> {
+    let kept = selfsigned::kept(folder)?;
+    let fits = |pair: &Pair| names.iter().all(|name| pair.about.is_for(name)) && now < pair.about.renewal();
+    match kept.filter(fits) {
+        Some(pair) => Ok(pair),
+        None => selfsigned::sign(folder, names, now),
+    }
 }

@@ -319,6 +319,56 @@ const MEANINGS: &[Meaning] = &[
         "Wait for as long as the sentence beside the code says, then try again.",
     ),
     Meaning(
+        Reason::TlsDns,
+        "A name of this server has no address, so no authority can find it.",
+        "Whoever keeps the DNS adds an A or AAAA record for it. The page “Certificate” tries again at a press of a button.",
+    ),
+    Meaning(
+        Reason::TlsPort80,
+        "The authority could not open port 80 of this server.",
+        "An admin opens the port in the firewall, lets the router forward it, and corrects the AAAA record.",
+    ),
+    Meaning(
+        Reason::TlsPort443,
+        "The authority could not open port 443 of this server.",
+        "An admin opens the port in the firewall, lets the router forward it, and corrects the AAAA record.",
+    ),
+    Meaning(
+        Reason::TlsOtherServer,
+        "Under the name of this server somebody else answers: another machine, or a proxy.",
+        "Let the name lead here. Where a proxy does the encryption, say so in the configuration: tls.mode.",
+    ),
+    Meaning(
+        Reason::TlsCaa,
+        "A CAA record in the DNS forbids this authority to certify the name.",
+        "Whoever keeps the DNS adds the authority to the record, or an admin orders from another one.",
+    ),
+    Meaning(
+        Reason::TlsRateLimit,
+        "The authority takes no more orders for this name for a while.",
+        "Nothing has to be done. The certificate that is there stays in use meanwhile.",
+    ),
+    Meaning(
+        Reason::TlsAuthority,
+        "The authority that certificates are ordered from can’t be reached, or has trouble of its own.",
+        "It is tried again by itself. If it lasts, look at the network of this machine and at tls.acme_directory.",
+    ),
+    Meaning(
+        Reason::TlsRefused,
+        "The authority refused to make out a certificate.",
+        "The page “Certificate” shows what it said, and what to do.",
+    ),
+    Meaning(
+        Reason::TlsExpired,
+        "The certificate of this server has ended, so browsers and other servers refuse it.",
+        "An admin puts a new one in its place, or lets this server renew it by itself: tls.mode.",
+    ),
+    Meaning(
+        Reason::ClockWrong,
+        "The clock of this machine is wrong.",
+        "An admin sets it, and switches on a time service (NTP). Certificates and signatures need the right time.",
+    ),
+    Meaning(
         Reason::ConfigInvalid,
         "There is something wrong in the configuration of this server.",
         "Its admin finds file and line in the message.",

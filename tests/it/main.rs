@@ -3,6 +3,7 @@
 mod harness;
 
 mod architecture;
+mod certificates;
 mod chromium;
 mod code_flow;
 mod command_line;
@@ -21,6 +22,7 @@ mod numbers;
 mod outbound;
 mod outbox;
 mod outside;
+mod pebble;
 mod probe;
 mod recipes;
 mod resource_access;

@@ -14,4 +14,5 @@ pub mod queue;
 pub mod rule;
 pub mod servers;
 pub mod settings;
+pub mod tls;
 pub mod users;

@@ -27,6 +27,7 @@ const NOT_NOTED: &[(&str, &str)] = &[
     ("admin::import::discard", "throws away what changed no rule"),
     ("accept::look", "asks a server, and changes nothing here"),
     ("accept::read", "only finds the code in what was pasted"),
+    ("admin::tls::look", "knocks at our own doors, and changes nothing"),
     (
         "received::check",
         "asks a server whether a share opens, and changes nothing there or here",
