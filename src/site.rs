@@ -95,7 +95,7 @@ impl Site {
         let client = Client::new(&config, world.lookup)?;
         let metrics = Metrics::new();
         let mail = Mail::new(&config)?;
-        let notices = Notices::new(&config, store.clone(), mail.clone(), clock.clone(), metrics.clone())?;
+        let notices = Notices::new(&config, store.clone(), mail.clone(), client.clone(), clock.clone())?;
         let homes = Homes::open(&config.server.data_dir.join("files")).await?;
         let directories = Directories::new(&config, store.clone(), client.clone())?;
         let peers = Peers::new(
@@ -105,6 +105,7 @@ impl Site {
             clock.clone(),
             Arc::clone(&keys),
             directories.clone(),
+            notices.clone(),
         );
         let outbox = Outbox::new(store.clone());
         let shares = Shares::new(
@@ -112,7 +113,7 @@ impl Site {
             store.clone(),
             peers.clone(),
             outbox.clone(),
-            homes.clone(),
+            (homes.clone(), notices.clone()),
             Arc::clone(&keys),
         );
         let requests = Requests::new(
@@ -127,7 +128,6 @@ impl Site {
             certificates: Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
             metrics,
-            notices,
             users: Users::new(store.clone(), config.accounts.clone()),
             ledger: Ledger::new(store.clone()),
             handshakes: Handshakes::new(&config, store.clone(), client.clone(), peers.clone()),
@@ -135,7 +135,7 @@ impl Site {
                 &config,
                 (store.clone(), client.clone(), peers.clone()),
                 (shares.clone(), outbox.clone(), homes.clone()),
-                mail,
+                (mail, notices.clone()),
             ),
             remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
             courier: Courier::new(
@@ -144,9 +144,10 @@ impl Site {
                 client,
                 peers.clone(),
                 (shares.clone(), requests.clone()),
-                outbox.clone(),
+                (outbox.clone(), notices.clone()),
                 clock.clone(),
             ),
+            notices,
             config,
             clock,
             store,

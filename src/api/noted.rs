@@ -82,6 +82,8 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::DirectoryAccept { url } => did("directory.accept", url),
         Call::QueueRetry { id } => did("delivery.retry", id),
         Call::QueueDrop { id } => did("delivery.drop", id),
+        Call::NoticeTest => made("notice.test"),
+        Call::NoticeRetry => made("notice.retry"),
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
         Call::InviteRead { .. }
@@ -110,6 +112,7 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::PeerRecipe { .. }
         | Call::DirectoryList
         | Call::QueueList
+        | Call::NoticeList
         | Call::KeyList => None,
     }
 }

@@ -15,6 +15,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("policy", "Policy"),
     ("directory", "Directories"),
     ("delivery", "Deliveries"),
+    ("notice", "Notices"),
     ("key", "Signing keys"),
     ("audit", "Audit log"),
 ];
@@ -90,6 +91,8 @@ pub const VERBS: &[(&str, &str)] = &[
     ("directory.accept", "Accepted a directory as it is now"),
     ("delivery.retry", "Tried a delivery again"),
     ("delivery.drop", "Dropped a delivery"),
+    ("notice.test", "Sent a test to every place that admins are told at"),
+    ("notice.retry", "Tried again to send notices"),
     ("key.rotate", "Began to replace the signing key"),
     ("key.rotate-now", "Replaced the signing key"),
     ("key.stolen", "Dropped all keys as stolen"),
