@@ -434,6 +434,7 @@ impl Config {
             self.check_directory(at)?;
         }
         self.check_mail()?;
+        self.check_notify()?;
         if self.shares.delivery_retry.is_empty() {
             return Err(Error::invalid("shares.delivery_retry", "At least one wait is needed."));
         }
@@ -493,6 +494,32 @@ impl Config {
             )),
             _ => Ok(()),
         }
+    }
+
+    fn check_notify(&self) -> Result<()> {
+        let Notify {
+            admin_mail, webhook, ..
+        } = &self.notify;
+        if let Some(wrong) = admin_mail.iter().find(|to| !mail::is_address(to)) {
+            let why = format!("{wrong:?} is no mail address such as admin@example.org.");
+            return Err(Error::invalid("notify.admin_mail", why));
+        }
+        for (at, hook) in webhook.iter().enumerate() {
+            let wrong = |why: &str| {
+                let field = format!("notify.webhook[{}].url", at + 1);
+                Err(Error::invalid(field, format!("{}: {why}", hook.url)))
+            };
+            if webhook[..at].iter().any(|other| other.url == hook.url) {
+                return wrong("This webhook stands there twice.");
+            }
+            let plain_http = |network: &PrivateNetwork| network.plain_http;
+            if !hook.url.is_https() && !self.federation.private_network.iter().any(plain_http) {
+                return wrong(
+                    "It must begin with https://; http is spoken only in a federation.private_network with plain_http.",
+                );
+            }
+        }
+        Ok(())
     }
 
     /// The entry `at` of `federation.directory`, together with what stands around it.

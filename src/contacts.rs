@@ -112,10 +112,12 @@ impl Record for Admission {
     }
 }
 
-/// Adds a contact, or takes over a newer name and mail address of one that is there; a block stays.
-pub async fn add(txn: &mut Txn, contact: &Contact) -> Result<()> {
+/// Adds a contact, or takes over a newer name and mail address of one that is there; a block stays. Gives whether that let
+/// their server in, which nobody here had traded an invite with before.
+pub async fn add(txn: &mut Txn, contact: &Contact) -> Result<bool> {
     let provider = &contact.address.provider;
-    if admission(txn, provider).await?.is_none() {
+    let first = admission(txn, provider).await?.is_none();
+    if first {
         txn.put(&Admission {
             provider: provider.clone(),
             user: contact.user.clone(),
@@ -136,7 +138,8 @@ pub async fn add(txn: &mut Txn, contact: &Contact) -> Result<()> {
         },
         None => contact.clone(),
     })
-    .await
+    .await?;
+    Ok(first)
 }
 
 /// Notes what our user says of a contact.

@@ -15,9 +15,12 @@ use crate::client::Outbound;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::config::UserTopic;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::notify::News;
+use crate::notify::Notices;
 use crate::ocm::address::Provider;
 use crate::outbox;
 use crate::outbox::Cargo;
@@ -30,9 +33,11 @@ use crate::peers::trust::Purpose;
 use crate::random;
 use crate::requests;
 use crate::requests::Requests;
+use crate::shares::SentShare;
 use crate::shares::Shares;
 use crate::shares::sent;
 use crate::store::Store;
+use crate::store::Txn;
 
 /// How many deliveries are looked at in one round, and how many peers are written to at once.
 const ROUND: usize = 200;
@@ -60,6 +65,7 @@ pub struct Courier {
     shares: Shares,
     requests: Requests,
     outbox: Outbox,
+    notices: Notices,
     clock: Clock,
 }
 
@@ -70,7 +76,7 @@ impl Courier {
         client: Client,
         peers: Peers,
         (shares, requests): (Shares, Requests),
-        outbox: Outbox,
+        (outbox, notices): (Outbox, Notices),
         clock: Clock,
     ) -> Self {
         Self {
@@ -81,6 +87,7 @@ impl Courier {
             shares,
             requests,
             outbox,
+            notices,
             clock,
         }
     }
@@ -134,7 +141,8 @@ impl Courier {
                 let mut delivery = outbox::get(txn, id).await?;
                 let dropped = Error::new(Reason::GaveUp, "Taken out of the queue by hand.");
                 delivery.failed(&dropped, false, &[], 0.0, now);
-                sent::failed(txn, &delivery, false).await?;
+                let failed = sent::failed(txn, &delivery, false).await?;
+                self.tell_owner(txn, failed, now).await?;
                 requests::sent::failed(txn, &delivery, false).await?;
                 outbox::drop(txn, id).await
             })
@@ -179,6 +187,7 @@ impl Courier {
                 self.store
                     .run(async |txn| {
                         sent::delivered(txn, &delivery, now).await?;
+                        self.peers.heard_from_in(txn, &delivery.to, now).await?;
                         requests::sent::delivered(txn, &delivery, now).await
                     })
                     .await?;
@@ -207,13 +216,32 @@ impl Courier {
                 }
                 self.store
                     .run(async |txn| {
-                        sent::failed(txn, &delivery, !again).await?;
+                        let failed = sent::failed(txn, &delivery, !again).await?;
+                        self.tell_owner(txn, failed, now).await?;
+                        self.peers.heard_nothing_in(txn, &delivery.to, &error, now).await?;
                         requests::sent::failed(txn, &delivery, !again).await
                     })
                     .await?;
                 Ok(next)
             }
         }
+    }
+
+    /// Tells whoever shares something that it will not arrive. Their mail does not name it: the page does.
+    async fn tell_owner(&self, txn: &mut Txn, failed: Option<SentShare>, now: Timestamp) -> Result<()> {
+        let Some(share) = failed else { return Ok(()) };
+        let why = share.last_error.as_ref().map(|failure| failure.message.clone());
+        let news = News {
+            topic: UserTopic::ShareFailed,
+            about: share.id.clone(),
+            page: format!("/shares/sent/{}", share.id),
+            sentence: "Something that you share with {address} did not reach them, and is tried no longer. {why}",
+            values: vec![
+                ("address", share.share_with.to_string()),
+                ("why", why.unwrap_or_default()),
+            ],
+        };
+        self.notices.user_named_in(txn, &share.user, &news, now).await
     }
 
     async fn postpone(&self, deliveries: impl Iterator<Item = Delivery>, until: Timestamp) -> Result<()> {

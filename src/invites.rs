@@ -8,13 +8,19 @@ mod received;
 mod sent;
 
 use crate::client::Client;
+use crate::clock::Timestamp;
+use crate::config::AdminTopic;
 use crate::config::Config;
 use crate::config::Invites as Settings;
 use crate::config::PublicUrl;
+use crate::contacts;
+use crate::contacts::Contact;
 use crate::error::Error;
 use crate::error::Result;
 use crate::files::Homes;
 use crate::mail::Mail;
+use crate::notify::Notice;
+use crate::notify::Notices;
 use crate::ocm::address::Provider;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
@@ -46,6 +52,7 @@ pub struct Invites {
     outbox: Outbox,
     homes: Homes,
     mail: Mail,
+    notices: Notices,
     settings: Settings,
     own: Provider,
     public_url: PublicUrl,
@@ -56,7 +63,7 @@ impl Invites {
         config: &Config,
         (store, client, peers): (Store, Client, Peers),
         (shares, outbox, homes): (Shares, Outbox, Homes),
-        mail: Mail,
+        (mail, notices): (Mail, Notices),
     ) -> Self {
         Self {
             store,
@@ -66,10 +73,28 @@ impl Invites {
             outbox,
             homes,
             mail,
+            notices,
             settings: config.invites.clone(),
             own: config.server.public_url.provider().clone(),
             public_url: config.server.public_url.clone(),
         }
+    }
+}
+
+impl Invites {
+    /// Adds a contact; admins hear of it where that lets in a server which was not known here.
+    async fn add_contact(&self, txn: &mut Txn, contact: &Contact, now: Timestamp) -> Result<()> {
+        if !contacts::add(txn, contact).await? {
+            return Ok(());
+        }
+        let server = contact.address.provider.to_string();
+        let notice = Notice {
+            topic: AdminTopic::NewServer,
+            about: server.clone(),
+            sentence: "{user} has traded an invitation with somebody at {server}, where nobody here had a contact before.",
+            values: vec![("user", contact.user.clone()), ("server", server)],
+        };
+        self.notices.admins_in(txn, &notice, now).await
     }
 }
 

@@ -1,8 +1,9 @@
-//! Mail to people elsewhere: what our users have this server send, handed to the operator's mail server.
+//! Mail to people elsewhere: what our users and this server itself send, handed to the operator's mail server.
 
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::UNIX_EPOCH;
 
 use lettre::Address;
 use lettre::AsyncSmtpTransport;
@@ -11,11 +12,15 @@ use lettre::Message;
 use lettre::Tokio1Executor;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
+use lettre::message::header::Header;
+use lettre::message::header::HeaderName;
+use lettre::message::header::HeaderValue;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::Tls;
 use lettre::transport::smtp::client::TlsParameters;
 use lettre::transport::smtp::extension::ClientId;
 
+use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::Security;
 use crate::config::SmtpUrl;
@@ -79,6 +84,33 @@ pub struct Letter<'a> {
     pub reply_to: &'a str,
     pub subject: &'a str,
     pub body: &'a str,
+    /// None where a person wants it sent.
+    pub automatic: Option<Automatic<'a>>,
+}
+
+/// What is said of a mail that no person wrote: answering machines leave it alone (RFC 3834, section 5).
+#[derive(Clone, Copy, Debug)]
+pub struct Automatic<'a> {
+    /// Digits. A mail that is sent again has the same, so that mail programs can tell.
+    pub id: &'a str,
+    pub at: Timestamp,
+}
+
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
 }
 
 impl Mail {
@@ -160,12 +192,19 @@ impl Way {
     }
 
     fn write(&self, letter: &Letter<'_>) -> Result<Message> {
+        let id = letter
+            .automatic
+            .map_or_else(random::number, |automatic| automatic.id.to_owned());
         let mut mail = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, letter.to.0.clone()))
             .subject(one_line(letter.subject))
-            .message_id(Some(format!("<{}@{}>", random::number(), self.host)))
+            .message_id(Some(format!("<{id}@{}>", self.host)))
             .header(ContentType::TEXT_PLAIN);
+        if let Some(automatic) = letter.automatic {
+            let since = Duration::from_secs(u64::try_from(automatic.at.0).unwrap_or_default());
+            mail = mail.header(AutoSubmitted).date(UNIX_EPOCH + since);
+        }
         if let Ok(reply_to) = Recipient::parse(letter.reply_to) {
             mail = mail.reply_to(Mailbox::new(None, reply_to.0));
         }
@@ -243,9 +282,16 @@ mod tests {
             reply_to: "ada@example.org\r\nBcc: eve@example.org",
             subject: "Ada\r\nBcc: eve@example.org\r\n\r\nBuy this",
             body: "one\r\n.\r\nRCPT TO:<eve@example.org>\r\n",
+            automatic: Some(Automatic {
+                id: "1",
+                at: Timestamp(1_790_000_000),
+            }),
         };
         let mail = String::from_utf8(way.write(&letter).unwrap().formatted()).unwrap();
         let (head, _) = mail.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("Auto-Submitted: auto-generated"), "{head}");
+        assert!(head.contains("Date: Mon, 21 Sep 2026 14:13:20 +0000"), "{head}");
+        assert!(head.contains("Message-ID: <1@a.example>"), "{head}");
         for line in head.lines() {
             let name = line.split(':').next().unwrap().to_lowercase();
             assert!(
@@ -257,7 +303,8 @@ mod tests {
                         "message-id",
                         "date",
                         "content-type",
-                        "mime-version"
+                        "mime-version",
+                        "auto-submitted"
                     ]
                     .contains(&name.as_str())
                     || name == "content-transfer-encoding",

@@ -157,7 +157,7 @@ impl Site {
         };
         let client = Client::new(&config, Arc::clone(&world.lookup))?;
         let mail = Mail::new(&config)?;
-        let notices = Notices::new(&config, store.clone(), mail.clone(), clock.clone(), metrics.clone())?;
+        let notices = Notices::new(&config, store.clone(), mail.clone(), client.clone(), clock.clone())?;
         let homes = match before {
             Some(before) => before.homes.clone(),
             None => Homes::open(&config.server.data_dir.join("files")).await?,
@@ -170,7 +170,7 @@ impl Site {
             clock.clone(),
             Arc::clone(&keys),
             directories.clone(),
-            metrics.clone(),
+            (metrics.clone(), notices.clone()),
         );
         let peers = match same {
             Some(same) => peers.remembering(&same.peers),
@@ -182,7 +182,7 @@ impl Site {
             store.clone(),
             peers.clone(),
             outbox.clone(),
-            homes.clone(),
+            (homes.clone(), notices.clone()),
             Arc::clone(&keys),
         );
         let requests = Requests::new(
@@ -218,7 +218,7 @@ impl Site {
                 &config,
                 (store.clone(), client.clone(), peers.clone()),
                 (shares.clone(), outbox.clone(), homes.clone()),
-                mail,
+                (mail, notices.clone()),
             ),
             remote: Remote::new(
                 &config,
@@ -234,9 +234,10 @@ impl Site {
                 client,
                 peers.clone(),
                 (shares.clone(), requests.clone()),
-                outbox.clone(),
+                (outbox.clone(), notices.clone()),
                 clock.clone(),
             ),
+            notices,
             config,
             clock,
             store,

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Timestamp;
 use crate::config::Accounts;
+use crate::config::UserTopic;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -73,6 +74,9 @@ pub struct User {
     /// Whether what contacts share is accepted at once.
     #[serde(default)]
     pub accept_from_contacts: bool,
+    /// What they want to hear about by mail; none for what the operator chose for all.
+    #[serde(default)]
+    pub notify: Option<Vec<UserTopic>>,
     /// In the PHC string format; a hash, and still nobody's business.
     password: Secret,
 }
@@ -114,6 +118,7 @@ pub struct Profile {
     /// None of ours for what the browser asks for.
     pub language: Option<Option<Lang>>,
     pub accept_from_contacts: Option<bool>,
+    pub notify: Option<Vec<UserTopic>>,
 }
 
 /// Proof that a person signed in: who they are, and what their forms must carry.
@@ -312,6 +317,7 @@ impl Users {
                 user.mail = mail.clone().unwrap_or(user.mail);
                 user.language = profile.language.unwrap_or(user.language);
                 user.accept_from_contacts = profile.accept_from_contacts.unwrap_or(user.accept_from_contacts);
+                user.notify = profile.notify.clone().or(user.notify);
                 txn.put(&user).await?;
                 Ok(user)
             })
@@ -389,6 +395,7 @@ impl Users {
             seen: None,
             language: None,
             accept_from_contacts: false,
+            notify: None,
             password: Secret::new(UNKNOWN_USER),
         })
     }

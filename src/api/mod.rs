@@ -9,6 +9,7 @@ mod invites;
 mod keys;
 pub mod lists;
 mod noted;
+mod notices;
 pub mod people;
 pub mod recipes;
 pub mod records;
@@ -355,6 +356,12 @@ pub enum Call {
     QueueDrop {
         id: String,
     },
+    /// Where notices go, and what has not been told yet.
+    NoticeList,
+    /// Sends a test to every place that admins are told at.
+    NoticeTest,
+    /// Makes all that was not told due now.
+    NoticeRetry,
     KeyList,
     KeyRotate {
         how: Rotation,
@@ -387,6 +394,7 @@ impl Call {
                 | Self::PeerProbe { .. }
                 | Self::TlsPreflight
                 | Self::TlsRenew
+                | Self::NoticeTest
         )
     }
 }
@@ -565,6 +573,9 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::QueueList => later(|| servers::queue(site)).await?,
         Call::QueueRetry { id } => later(|| servers::retry(site, &id)).await?,
         Call::QueueDrop { id } => later(|| servers::drop(site, &id)).await?,
+        Call::NoticeList => later(|| notices::list(site)).await?,
+        Call::NoticeTest => later(|| notices::test(site)).await?,
+        Call::NoticeRetry => later(|| notices::retry(site)).await?,
         Call::KeyList => keys::list(site),
         Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
         Call::KeyCancel => later(|| keys::cancel(site)).await?,

@@ -82,6 +82,8 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::DirectoryAccept { url } => did("directory.accept", url),
         Call::QueueRetry { id } => did("delivery.retry", id),
         Call::QueueDrop { id } => did("delivery.drop", id),
+        Call::NoticeTest => made("notice.test"),
+        Call::NoticeRetry => made("notice.retry"),
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
         Call::ConfigReload => made("settings.reread"),
@@ -117,7 +119,8 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::Metrics
         | Call::TlsStatus
         | Call::TlsPreflight
-        | Call::TlsCa => None,
+        | Call::TlsCa
+        | Call::NoticeList => None,
     }
 }
 

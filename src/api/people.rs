@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::api::contacts;
 use crate::api::rows;
 use crate::api::the_user;
+use crate::config::UserTopic;
 use crate::error::Error;
 use crate::error::Result;
 use crate::files::TreePath;
@@ -87,6 +88,9 @@ pub struct UserChange {
     pub language: Option<String>,
     pub accept_from_contacts: Option<bool>,
     pub admin: Option<bool>,
+    /// What they hear about by mail.
+    #[serde(default)]
+    pub notify: Option<Vec<UserTopic>>,
 }
 
 pub async fn set_user(site: &Site, user: Option<String>, change: UserChange) -> Result<Value> {
@@ -109,6 +113,7 @@ pub async fn set_user(site: &Site, user: Option<String>, change: UserChange) -> 
         mail: change.mail,
         language,
         accept_from_contacts: change.accept_from_contacts,
+        notify: change.notify,
     };
     user = site.users.change(&user.name, profile).await?;
     Ok(user_row(site, user))
@@ -143,6 +148,7 @@ fn user_row(site: &Site, user: User) -> Value {
         "last_seen": user.seen.map(|at| at.to_string()),
         "language": user.language,
         "accept_from_contacts": user.accept_from_contacts,
+        "notify": site.notices.wanted_by(&user),
         "created": user.created.to_string(),
     })
 }

@@ -22,6 +22,7 @@ pub fn start(site: &Site) -> Vec<JoinHandle<()>> {
         rt::spawn(keep_house(site.clone())),
         rt::spawn(follow_directories(site.clone())),
         rt::spawn(shake_hands(site.clone())),
+        rt::spawn(ask_the_silent(site.clone())),
     ]
 }
 
@@ -47,6 +48,8 @@ async fn keep_house(site: Site) {
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;
         site.homes.arrivals().forget_abandoned(site.clock.now());
         let done = async {
+            let (free, all) = site.homes.disk()?;
+            site.notices.look_at_disk(free, all).await?;
             site.peers.forget_old_signatures().await?;
             site.peers.forget_old_imports().await?;
             site.audit.sweep().await?;
@@ -65,6 +68,19 @@ async fn follow_directories(site: Site) {
             tracing::warn!(
                 causes = error.causes(),
                 "The directories could not be refreshed: {error}"
+            );
+        }
+        tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+    }
+}
+
+/// Apart from the housekeeping, for it waits for those that do not answer.
+async fn ask_the_silent(site: Site) {
+    loop {
+        if let Err(error) = site.peers.ask_the_silent(site.clock.now()).await {
+            tracing::warn!(
+                causes = error.causes(),
+                "Servers that are silent could not be asked again: {error}"
             );
         }
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;

@@ -12,6 +12,7 @@ mod init;
 mod invite;
 mod key;
 pub mod log;
+mod notify;
 mod peer;
 mod queue;
 mod request;
@@ -111,6 +112,9 @@ enum Command {
     /// What is on its way to other servers
     #[command(subcommand)]
     Queue(queue::Verb),
+    /// Who is told what happens on this server, and whether that works
+    #[command(subcommand)]
+    Notify(notify::Verb),
     /// The keys that this server signs with
     #[command(subcommand)]
     Key(key::Verb),
@@ -263,6 +267,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Peer(verb) => verb.request()?,
         Command::Directory(verb) => verb.request()?,
         Command::Queue(verb) => verb.request()?,
+        Command::Notify(verb) => verb.request(),
         Command::Key(verb) => verb.request(),
         Command::Tls(verb) => verb.request(),
         Command::Audit(verb) => verb.request()?,

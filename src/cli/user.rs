@@ -11,6 +11,7 @@ use crate::api::Call;
 use crate::api::people::UserChange;
 use crate::cli::Request;
 use crate::cli::table;
+use crate::config::UserTopic;
 use crate::error::Error;
 use crate::error::Result;
 use crate::secret::Secret;
@@ -62,6 +63,9 @@ pub enum Verb {
         /// Whether what contacts share is accepted at once
         #[arg(long, value_name = "true|false")]
         accept_from_contacts: Option<bool>,
+        /// What they hear about by mail, with commas between; none for nothing
+        #[arg(long, value_name = "TOPICS")]
+        notify: Option<String>,
         /// Whether they may manage this server
         #[arg(long, value_name = "true|false")]
         admin: Option<bool>,
@@ -104,6 +108,7 @@ impl Verb {
                 mail,
                 language,
                 accept_from_contacts,
+                notify,
                 admin,
             } => {
                 let change = UserChange {
@@ -112,6 +117,7 @@ impl Verb {
                     language,
                     accept_from_contacts,
                     admin,
+                    notify: notify.as_deref().map(topics).transpose()?,
                 };
                 Request::new(Call::UserSet { user: name, change }, about)
             }
@@ -168,6 +174,7 @@ fn about(user: &Value) -> String {
         "admin",
         "language",
         "accept_from_contacts",
+        "notify",
         "state",
         "last_seen",
         "link_until",
@@ -181,6 +188,21 @@ fn about(user: &Value) -> String {
         (!value.is_empty()).then(|| format!("{}: {}", column.replace('_', " "), table::clean(&value)))
     };
     columns.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// What somebody wants to hear about.
+fn topics(text: &str) -> Result<Vec<UserTopic>> {
+    let words = text.split(',').map(str::trim);
+    words
+        .filter(|word| !word.is_empty() && *word != "none")
+        .map(|word| {
+            let known = UserTopic::ALL.into_iter().find(|topic| topic.as_str() == word);
+            known.ok_or_else(|| {
+                let why = format!("{word:?} is none of share-received, invite-accepted, share-failed and none.");
+                Error::invalid("--notify", why)
+            })
+        })
+        .collect()
 }
 
 /// The first line of a file; a password never stands on the command line, where others can read it.

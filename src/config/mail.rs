@@ -101,6 +101,12 @@ impl<'de> Deserialize<'de> for SmtpUrl {
     }
 }
 
+/// Whether a text is one mail address, and nothing besides.
+pub(super) fn is_address(text: &str) -> bool {
+    let strange = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>' | '"' | '%');
+    text.len() <= 254 && !text.contains(strange) && text.parse::<lettre::Address>().is_ok()
+}
+
 /// A mail address with or without a name before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sender(pub Mailbox);

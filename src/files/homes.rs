@@ -71,6 +71,17 @@ impl Homes {
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
+    /// The bytes that are still free on that disk, and all it has.
+    ///
+    /// # Errors
+    ///
+    /// As the file system has it.
+    pub fn disk(&self) -> Result<(u64, u64)> {
+        let disk = rustix::fs::statvfs(&self.top).map_err(std::io::Error::from)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Ok((bytes(disk.f_bavail), bytes(disk.f_blocks)))
+    }
+
     /// Removes what uploads left that a crash cut off (T-67).
     pub async fn sweep(&self) -> Result<usize> {
         Tree::open(&self.top).await?.sweep().await

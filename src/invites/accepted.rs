@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::contacts;
+use crate::config::UserTopic;
 use crate::contacts::Contact;
 use crate::contacts::Ours;
 use crate::contacts::Via;
@@ -18,6 +18,8 @@ use crate::invites::InviteState;
 use crate::invites::Invites;
 use crate::invites::SentInvite;
 use crate::invites::shown;
+use crate::notify::News;
+use crate::notify::short_name;
 use crate::ocm::address::OcmAddress;
 use crate::ocm::address::Provider;
 use crate::ocm::invite::InviteAcceptanceRequest;
@@ -191,7 +193,18 @@ impl Invites {
                             ..Ours::default()
                         },
                     };
-                    contacts::add(txn, &contact).await?;
+                    self.add_contact(txn, &contact, now).await?;
+                    let news = News {
+                        topic: UserTopic::InviteAccepted,
+                        about: address.to_string(),
+                        page: "/contacts".to_owned(),
+                        sentence: "{name} ({address}) accepted your invitation and is one of your contacts now.",
+                        values: vec![
+                            ("name", short_name(&contact.shown_name())),
+                            ("address", address.to_string()),
+                        ],
+                    };
+                    self.notices.user_named_in(txn, &contact.user, &news, now).await?;
                     Ok(Redeemed::Now(ours))
                 })
                 .await?;

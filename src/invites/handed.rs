@@ -148,6 +148,7 @@ impl Invites {
             reply_to: &user.mail,
             subject: &message.subject,
             body: &message.body,
+            automatic: None,
         };
         let mailed = Mailed {
             invite: invite.id,

@@ -169,7 +169,7 @@ impl Invites {
         };
         self.store
             .run(async |txn| {
-                contacts::add(txn, &contact).await?;
+                self.add_contact(txn, &contact, now).await?;
                 txn.put(&received).await
             })
             .await?;

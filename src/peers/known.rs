@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::metrics::Fill;
+use crate::notify::Notices;
 use crate::ocm::address::Provider;
 use crate::ocm::discovery::Discovery;
 use crate::ocm::jwks::Jwk;
@@ -98,6 +99,7 @@ pub(super) struct Known {
     client: Client,
     clock: Clock,
     traffic: Arc<Traffic>,
+    notices: Notices,
     max_age: Duration,
     slots: Cache<Provider, Arc<Slot>>,
 }
@@ -151,12 +153,19 @@ impl Said {
 }
 
 impl Known {
-    pub fn new(store: Store, client: Client, clock: Clock, traffic: Arc<Traffic>, max_age: Duration) -> Self {
+    pub fn new(
+        store: Store,
+        client: Client,
+        clock: Clock,
+        (traffic, notices): (Arc<Traffic>, Notices),
+        max_age: Duration,
+    ) -> Self {
         Self {
             store,
             client,
             clock,
             traffic,
+            notices,
             max_age,
             slots: Cache::new(KNOWN_PEERS),
         }
@@ -303,7 +312,13 @@ impl Known {
         }
         self.store
             .run_early(async |txn| match looked(txn).await? {
-                Some(seen) => txn.put(&seen).await,
+                Some(seen) => {
+                    txn.put(&seen).await?;
+                    match seen.notice(at) {
+                        Some(notice) => self.notices.admins_in(txn, &notice, self.clock.now()).await,
+                        None => Ok(()),
+                    }
+                }
                 None => Ok(()),
             })
             .await

@@ -11,6 +11,7 @@ pub mod policy;
 pub mod probe;
 mod proof;
 pub mod settings;
+mod silence;
 pub mod together;
 pub mod traffic;
 pub mod trust;
@@ -43,6 +44,7 @@ use crate::error::Result;
 use crate::keys::Keys;
 use crate::metrics::Fill;
 use crate::metrics::Metrics;
+use crate::notify::Notices;
 use crate::ocm::address::Provider;
 use crate::ocm::dialect;
 use crate::ocm::dialect::Dialect;
@@ -135,6 +137,7 @@ pub struct Peers {
     clock: Clock,
     keys: Arc<Keys>,
     directories: Directories,
+    notices: Notices,
     own: Provider,
     settings: Federation,
     /// Who decides the mode.
@@ -157,14 +160,14 @@ impl Peers {
         clock: Clock,
         keys: Arc<Keys>,
         directories: Directories,
-        metrics: Metrics,
+        (metrics, notices): (Metrics, Notices),
     ) -> Self {
         let traffic = Arc::new(Traffic::new(clock.clone(), metrics.clone()));
         let known = Known::new(
             store.clone(),
             client.clone(),
             clock.clone(),
-            Arc::clone(&traffic),
+            (Arc::clone(&traffic), notices.clone()),
             config.federation.discovery_cache.0,
         );
         Self {
@@ -174,6 +177,7 @@ impl Peers {
             clock,
             keys,
             directories,
+            notices,
             own: config.server.public_url.provider().clone(),
             settings: config.federation.clone(),
             mode_from: config.origin("federation.mode"),

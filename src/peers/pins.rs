@@ -5,8 +5,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::config::AdminTopic;
 use crate::error::Error;
 use crate::error::Result;
+use crate::notify::Notice;
 use crate::ocm::address::Provider;
 use crate::peers::Peers;
 use crate::store::Key;
@@ -63,6 +65,29 @@ impl SeenKeys {
     /// Those that it shows now.
     pub fn current(&self) -> impl Iterator<Item = &SeenKey> {
         self.keys.iter().filter(|key| key.gone.is_none())
+    }
+
+    /// What admins hear of keys that were first seen at this moment, where that was a change.
+    pub(super) fn notice(&self, seen: Timestamp) -> Option<Notice> {
+        if self.changed != Some(seen) {
+            return None;
+        }
+        let server = self.provider.to_string();
+        let sentence = match self.replaced {
+            true => {
+                "{server} shows other keys than before, and none of the old ones. That is so after a move or a theft, and \
+                 also where somebody else has taken over its name: compare the keys with its admin."
+            }
+            false => {
+                "{server} has a new key besides those known so far. That is how a key is replaced; compare it with its admin."
+            }
+        };
+        Some(Notice {
+            topic: AdminTopic::PeerKeyChanged,
+            about: server.clone(),
+            sentence,
+            values: vec![("server", server)],
+        })
     }
 
     /// Takes over what the server shows now: id and fingerprint of each key.

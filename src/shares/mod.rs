@@ -16,6 +16,7 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Homes;
 use crate::keys::Keys;
+use crate::notify::Notices;
 use crate::ocm::address::Provider;
 use crate::ocm::notification::NotificationType;
 use crate::ocm::notification::OcmNotification;
@@ -47,18 +48,27 @@ pub struct Shares {
     peers: Peers,
     outbox: Outbox,
     homes: Homes,
+    notices: Notices,
     keys: Arc<Keys>,
     config: Arc<Config>,
     guesses: legacy::Guesses,
 }
 
 impl Shares {
-    pub fn new(config: Arc<Config>, store: Store, peers: Peers, outbox: Outbox, homes: Homes, keys: Arc<Keys>) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        store: Store,
+        peers: Peers,
+        outbox: Outbox,
+        (homes, notices): (Homes, Notices),
+        keys: Arc<Keys>,
+    ) -> Self {
         Self {
             store,
             peers,
             outbox,
             homes,
+            notices,
             keys,
             config,
             guesses: legacy::Guesses::default(),

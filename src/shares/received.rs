@@ -4,11 +4,14 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::config::UserTopic;
 use crate::contacts;
 use crate::contacts::Contact;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::notify::News;
+use crate::notify::short_name;
 use crate::ocm::address::OcmAddress;
 use crate::ocm::address::Provider;
 use crate::ocm::notification::NotificationType;
@@ -137,6 +140,32 @@ impl ReceivedShare {
     }
 }
 
+/// What its receiver hears of a new share. Its name is theirs to know, and nothing else of it.
+fn news_of(share: &ReceivedShare) -> News {
+    let sentence = match share.state {
+        ReceivedState::Accepted => {
+            "{name} ({address}) shares “{what}” with you. As you wished, it was accepted at once."
+        }
+        _ => "{name} ({address}) shares “{what}” with you. You decide whether to accept it.",
+    };
+    let address = share.sender.to_string();
+    let name = match share.sender_name.trim() {
+        "" => share.sender.identifier.as_str(),
+        name => name,
+    };
+    News {
+        topic: UserTopic::ShareReceived,
+        about: share.id.clone(),
+        page: format!("/shares/received/{}", share.id),
+        sentence,
+        values: vec![
+            ("name", short_name(name)),
+            ("address", address),
+            ("what", short_name(&share.name)),
+        ],
+    }
+}
+
 impl Shares {
     /// Takes a Share Creation Notification that `message.sender`'s server signed (SHR-12 to SHR-16). The same one again
     /// is the same share. Gives the share for the answer.
@@ -196,6 +225,7 @@ impl Shares {
                     accept_at_once(txn, &mut share, now).await?;
                 }
                 txn.put(&share).await?;
+                self.notices.user_in(txn, &user, &news_of(&share), now).await?;
                 Ok(share)
             })
             .await?;

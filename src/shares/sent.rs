@@ -234,28 +234,30 @@ pub async fn delivered(txn: &mut Txn, delivery: &Delivery, now: Timestamp) -> Re
     txn.put(&share).await
 }
 
-/// A try failed: delivery and share say so together.
-pub async fn failed(txn: &mut Txn, delivery: &Delivery, for_good: bool) -> Result<()> {
+/// A try failed: delivery and share say so together. Gives the share that has failed by it.
+pub async fn failed(txn: &mut Txn, delivery: &Delivery, for_good: bool) -> Result<Option<SentShare>> {
     // Dropped meanwhile: then nobody waits for it any more.
     if txn.get::<Delivery>([&delivery.id]).await?.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     txn.put(delivery).await?;
     if delivery.cargo != Cargo::Share {
-        return Ok(());
+        return Ok(None);
     }
     let Some(mut share) = txn.get::<SentShare>([&delivery.share]).await? else {
-        return Ok(());
+        return Ok(None);
     };
     share.last_error.clone_from(&delivery.last_error);
-    if delivery.progress == Progress::GivenUp && share.state == SentState::Pending {
+    let has_failed = delivery.progress == Progress::GivenUp && share.state == SentState::Pending;
+    if has_failed {
         share.state = if for_good {
             SentState::Refused
         } else {
             SentState::Failed
         };
     }
-    txn.put(&share).await
+    txn.put(&share).await?;
+    Ok(Some(share).filter(|_| has_failed))
 }
 
 /// The share with this `providerId`, if it is one with somebody at `receiver`.

@@ -6,9 +6,11 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::audit::Event;
+use crate::config::UserTopic;
 use crate::error::Error;
 use crate::error::Result;
 use crate::lang::Lang;
+use crate::notify;
 use crate::secret::Secret;
 use crate::site::Site;
 use crate::users::OpenSession;
@@ -37,6 +39,9 @@ struct Account {
     host: String,
     least: usize,
     sessions: Vec<OpenSession>,
+    /// What can be heard about by mail, in words, and whether it is wanted.
+    topics: Vec<(UserTopic, &'static str, bool)>,
+    can_mail: bool,
 }
 
 impl Account {
@@ -61,6 +66,14 @@ async fn account(site: &Site, session: &Session, fault: Option<Fault>) -> Result
         host: site.config.server.public_url.provider().to_string(),
         least: site.config.accounts.min_password,
         sessions: site.users.sessions(session, site.clock.now()).await?,
+        topics: UserTopic::ALL
+            .into_iter()
+            .map(|topic| {
+                let wanted = site.notices.wanted_by(&session.user).contains(&topic);
+                (topic, notify::user_topic(topic), wanted)
+            })
+            .collect(),
+        can_mail: site.notices.can_mail(),
     })
 }
 
@@ -89,6 +102,7 @@ pub async fn change(site: Data<Site>, form: Form<About>) -> Answer {
         mail: Some(fields.mail.clone()),
         language: Some(lang),
         accept_from_contacts: Some(fields.accept_from_contacts.is_some()),
+        ..Profile::default()
     };
     match site.users.change(&session.user.name, profile).await {
         Ok(user) => {
@@ -107,6 +121,32 @@ pub async fn change(site: Data<Site>, form: Form<About>) -> Answer {
             page::show_again(&again.fault, &again)
         }
     }
+}
+
+/// The boxes that are ticked: their names are those of the topics.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Wanted {
+    share_received: Option<String>,
+    invite_accepted: Option<String>,
+    share_failed: Option<String>,
+}
+
+/// Chooses what one hears about by mail.
+pub async fn choose_notices(site: Data<Site>, form: Form<Wanted>) -> Answer {
+    let Form { session, by, fields } = form;
+    let ticked = |topic: &UserTopic| match topic {
+        UserTopic::ShareReceived => fields.share_received.is_some(),
+        UserTopic::InviteAccepted => fields.invite_accepted.is_some(),
+        UserTopic::ShareFailed => fields.share_failed.is_some(),
+    };
+    let profile = Profile {
+        notify: Some(UserTopic::ALL.into_iter().filter(ticked).collect()),
+        ..Profile::default()
+    };
+    let user = site.users.change(&session.user.name, profile).await?;
+    site.audit.note(&by, Event::new("user.change").of(&user.name)).await?;
+    Ok(page::go("/account#notices"))
 }
 
 #[derive(Deserialize)]

@@ -32,5 +32,6 @@ mod share_creation;
 mod share_requests;
 mod signatures;
 mod slow_clients;
+mod telling;
 mod trust;
 mod web;

@@ -96,6 +96,28 @@ fn a_setting_that_can_not_be_stops_the_start_with_file_and_line() {
         ),
         ("[federation]\nmod = \"open\"\n", 2, &["mod", "mode"]),
         ("[federation]\nrequire_signatures = \"no\"\n", 2, &["boolean"]),
+        ("[notify]\nadmin_mail = [\"root\"]\n", 2, &["root", "admin@example.org"]),
+        (
+            "[notify]\n\nadmin_mail = [\"a@b.example, c@d.example\"]\n",
+            3,
+            &["mail address"],
+        ),
+        (
+            "[[notify.webhook]]\nurl = \"http://hooks.example\"\nsecret_file = \"s\"\n",
+            2,
+            &["webhook[1].url", "https://", "plain_http"],
+        ),
+        (
+            "[[notify.webhook]]\nurl = \"https://a.example/h\"\nsecret_file = \"s\"\n\
+             [[notify.webhook]]\nurl = \"https://a.example/h\"\nsecret_file = \"s\"\n",
+            5,
+            &["webhook[2].url", "twice"],
+        ),
+        (
+            "[[notify.webhook]]\nurl = \"https://a.example/h\"\n",
+            1,
+            &["secret_file"],
+        ),
         ("[unheard]\n", 1, &["unheard", "federation"]),
         ("[limits]\npeer_timeout = \"15\"\n", 2, &["15", "30s"]),
         ("[shares]\ndelivery_retry = [\"10s\", \"often\"]\n", 2, &["often"]),

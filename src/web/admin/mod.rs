@@ -7,6 +7,7 @@ pub mod directories;
 pub mod import;
 pub mod invites;
 pub mod keys;
+pub mod notices;
 pub mod overview;
 pub mod peer;
 pub mod policy;

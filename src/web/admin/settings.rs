@@ -25,6 +25,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ("files", "Files"),
     ("accounts", "Accounts"),
     ("limits", "Limits"),
+    ("mail", "Mail"),
+    ("notify", "Notices"),
     ("ui", "Pages"),
     ("log", "Log"),
 ];

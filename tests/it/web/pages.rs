@@ -215,6 +215,7 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/admin/about", "/admin/about".to_owned()),
         ("/welcome", welcome),
         ("/admin/queue", "/admin/queue".to_owned()),
+        ("/admin/notices", "/admin/notices".to_owned()),
         ("/admin/keys", "/admin/keys".to_owned()),
         ("/admin/keys/stolen", "/admin/keys/stolen".to_owned()),
     ]
