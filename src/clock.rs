@@ -72,6 +72,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// This program was written later: a clock that says less is wrong (T-83).
+pub const WRITTEN: Timestamp = Timestamp(1_767_225_600);
+
 /// The server's clock. Tests hold one that they step.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);
@@ -124,6 +127,7 @@ mod tests {
         assert_eq!(Timestamp(1_785_060_500).http_date(), "Sun, 26 Jul 2026 10:08:20 GMT");
         assert_eq!(Timestamp::parse("2026-07-26").map(|t| t.0 % 86_400), Some(0));
         assert_eq!(Timestamp::parse("tomorrow"), None);
+        assert_eq!(Timestamp::parse("2026-01-01"), Some(WRITTEN));
         assert_eq!(Timestamp(i64::MAX).plus(Duration::from_secs(9)), Timestamp(i64::MAX));
     }
 }

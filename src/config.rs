@@ -554,6 +554,11 @@ impl Config {
         self.origins.of(setting)
     }
 
+    /// The file that something was read from, if anything was.
+    pub fn file(&self) -> Option<&Path> {
+        self.origins.file()
+    }
+
     /// The mode in force, with `auto` resolved.
     pub fn tls_mode(&self) -> TlsMode {
         match self.tls.mode {
@@ -598,6 +603,16 @@ fn line_of(text: &str, field: &str) -> String {
 
 fn refuse(message: String) -> Error {
     Error::new(Reason::ConfigInvalid, message)
+}
+
+/// The variables of the environment that begin as ours do and set nothing: a slip of the pen, mostly.
+pub fn ignored_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    names
+        .filter(|name| {
+            let setting = name.strip_prefix(ENVIRONMENT_PREFIX);
+            setting.is_some_and(|setting| !setting.contains('_') && setting != "CONFIG")
+        })
+        .collect()
 }
 
 /// `OCM_SERVER_PUBLIC_URL=...` as `(name, ["server", "public_url"], value)`; the section ends at the first `_`.

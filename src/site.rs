@@ -2,6 +2,7 @@
 
 mod leaving;
 pub mod moving;
+mod tidying;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Homes;
+use crate::findings;
 use crate::handshake::Handshakes;
 use crate::invites::Invites;
 use crate::keys::Keys;
@@ -32,6 +34,7 @@ use crate::secret::Secret;
 use crate::shares::Shares;
 use crate::store::Options;
 use crate::store::Store;
+use crate::timekeeper::Timekeeper;
 use crate::tls::Certificates;
 use crate::users::Users;
 
@@ -56,6 +59,7 @@ impl Default for World {
 pub struct Site {
     pub config: Arc<Config>,
     pub clock: Clock,
+    pub timekeeper: Timekeeper,
     pub store: Store,
     pub audit: Audit,
     pub keys: Arc<Keys>,
@@ -75,6 +79,10 @@ pub struct Site {
     pub notices: Notices,
     pub certificates: Certificates,
     pub backups: Backups,
+    pub client: Client,
+    pub mail: Mail,
+    /// What was found when it was looked at last.
+    pub last_findings: findings::Last,
 }
 
 impl Site {
@@ -90,6 +98,7 @@ impl Site {
             .await
             .map_err(Error::internal)??;
         let clock = world.clock;
+        let timekeeper = Timekeeper::open(store.clone(), clock.clone()).await?;
         let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
         let audit = Audit::open(&config, store.clone(), clock.clone()).await?;
         let client = Client::new(&config, world.lookup)?;
@@ -135,20 +144,24 @@ impl Site {
                 &config,
                 (store.clone(), client.clone(), peers.clone()),
                 (shares.clone(), outbox.clone(), homes.clone()),
-                mail,
+                mail.clone(),
             ),
             remote: Remote::new(&config, store.clone(), client.clone(), peers.clone(), clock.clone()),
             courier: Courier::new(
                 Arc::clone(&config),
                 store.clone(),
-                client,
+                client.clone(),
                 peers.clone(),
                 (shares.clone(), requests.clone()),
                 outbox.clone(),
                 clock.clone(),
             ),
+            client,
+            mail,
+            last_findings: findings::Last::default(),
             config,
             clock,
+            timekeeper,
             store,
             audit,
             keys,

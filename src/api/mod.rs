@@ -4,6 +4,7 @@
 mod contacts;
 pub mod dealings;
 mod directories;
+pub mod doctor;
 mod files;
 mod invites;
 mod keys;
@@ -354,6 +355,9 @@ pub enum Call {
         how: Rotation,
     },
     KeyCancel,
+    /// Looks at everything, from outside, too.
+    Doctor,
+    SupportBundle,
 }
 
 impl Call {
@@ -546,6 +550,8 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::KeyList => keys::list(site),
         Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
         Call::KeyCancel => later(|| keys::cancel(site)).await?,
+        Call::Doctor => later(|| doctor::check_up(site)).await?,
+        Call::SupportBundle => return Ok(Answer::Content(later(|| doctor::support_bundle(site)).await?)),
     }))
 }
 

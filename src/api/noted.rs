@@ -84,6 +84,7 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::QueueDrop { id } => did("delivery.drop", id),
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
+        Call::SupportBundle => made("support.bundle"),
         Call::InviteRead { .. }
         | Call::ContactShow { .. }
         | Call::PeerAsked
@@ -110,7 +111,8 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::PeerRecipe { .. }
         | Call::DirectoryList
         | Call::QueueList
-        | Call::KeyList => None,
+        | Call::KeyList
+        | Call::Doctor => None,
     }
 }
 

@@ -17,6 +17,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("delivery", "Deliveries"),
     ("key", "Signing keys"),
     ("audit", "Audit log"),
+    ("support", "Asking for help"),
 ];
 
 /// Every verb with its sentence.
@@ -95,6 +96,7 @@ pub const VERBS: &[(&str, &str)] = &[
     ("key.stolen", "Dropped all keys as stolen"),
     ("key.cancel", "Cancelled a new signing key"),
     ("audit.skipped", "Did more in this hour than is written down"),
+    ("support.bundle", "Took what helpers need to know along as a file"),
 ];
 
 /// The sentence for a verb; the verb itself where there is none.

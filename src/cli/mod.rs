@@ -6,6 +6,7 @@ mod connection;
 mod contact;
 mod demo;
 mod directory;
+mod doctor;
 mod file;
 mod invite;
 mod key;
@@ -26,6 +27,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::Subcommand;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::api::Call;
 use crate::config::Config;
@@ -35,6 +38,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::logbook;
 use crate::peers;
 
 /// An Open Cloud Mesh server in one binary: invite people on other servers, share files with them.
@@ -69,6 +73,13 @@ enum Command {
         /// Run the whole story, say how each step went, and exit 0 or 1
         #[arg(long)]
         check: bool,
+    },
+    /// Look whether all is well, and say what to do where it is not
+    Doctor(doctor::Doctor),
+    /// Write what helpers need to know into one file: versions, settings, findings, the last of the log; no secrets
+    SupportBundle {
+        /// Where to; `-` is stdout [default: ocmesh-support-DATE.zip]
+        file: Option<PathBuf>,
     },
     /// A new one-time link for making the first admin
     SetupLink,
@@ -160,6 +171,9 @@ impl Request {
 /// Does what the arguments say; the exit code tells how that went.
 pub fn run(arguments: Arguments) -> ExitCode {
     let json = arguments.global.json;
+    if let Command::Doctor(doctor) = &arguments.command {
+        return doctor.run(&arguments.global);
+    }
     if let Command::Config(verb) = &arguments.command {
         let said = verb.here(arguments.global.config.as_deref());
         match said.and_then(|said| said.map(|text| print(&text)).transpose()) {
@@ -210,6 +224,9 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     let request = match arguments.command {
         Command::Serve => return serve::run(config).await,
         Command::Demo { check } => return demo::run(check).await,
+        // It was dealt with before there was a configuration.
+        Command::Doctor(_) => return Ok(()),
+        Command::SupportBundle { file } => doctor::support_bundle(file),
         Command::SetupLink => Request::new(Call::SetupLink, |answer| table::field(answer, "link")),
         Command::User(verb) => verb.request()?,
         Command::Invite(verb) => verb.request()?,
@@ -307,8 +324,12 @@ fn start_log(config: &Config, served: bool) {
         .with_writer(std::io::stderr);
     // Set already where a test runs several commands in one process.
     let _ = if text {
-        log.with_target(false).try_init()
+        log.with_target(false).finish().with(logbook::layer()).try_init()
     } else {
-        log.json().flatten_event(true).try_init()
+        log.json()
+            .flatten_event(true)
+            .finish()
+            .with(logbook::layer())
+            .try_init()
     };
 }

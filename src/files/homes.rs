@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::error::Result;
+use crate::files::Room;
 use crate::files::Arrivals;
 use crate::files::Tree;
 
@@ -55,8 +56,7 @@ impl Homes {
     ///
     /// As the file system has it.
     pub fn free_space(&self) -> Result<u64> {
-        let disk = rustix::fs::statvfs(&self.top).map_err(std::io::Error::from)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        Ok(Room::at(&self.top)?.bytes)
     }
 
     /// Removes what uploads left that a crash cut off (T-67).
