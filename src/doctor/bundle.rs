@@ -23,7 +23,10 @@ use crate::store::SCHEMA;
 /// The files in it, and what each says.
 pub const CONTENTS: [(&str, &str); 6] = [
     ("versions.txt", "Which version runs, on which system, and for how long"),
-    ("settings.txt", "The settings in force and who decides them; of a secret only the name of its file"),
+    (
+        "settings.txt",
+        "The settings in force and who decides them; of a secret only the name of its file",
+    ),
     ("findings.txt", "What was found when everything was looked at"),
     ("metrics.txt", "The numbers that are counted"),
     ("counts.txt", "How many entries, messages and directories there are"),
@@ -133,7 +136,10 @@ async fn counts(site: &Site) -> Result<String> {
         ("audit log, entries written", site.audit.written().to_string()),
         ("deliveries", format!("{}{more}", waiting.items.len())),
         ("directories", site.config.federation.directory.len().to_string()),
-        ("servers heard of since the start", site.peers.traffic().hosts().len().to_string()),
+        (
+            "servers heard of since the start",
+            site.peers.traffic().hosts().len().to_string(),
+        ),
         ("database, bytes", site.store.size_on_disk()?.to_string()),
     ];
     Ok(counts.map(|(name, count)| format!("{name}: {count}")).join("\n"))
@@ -155,7 +161,10 @@ fn bare(value: &str) -> String {
 
 /// A text without people and secrets: of an OCM or mail address, the server stays; the same for the user in a URL.
 fn masked(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(|line| without_people(&without_secrets(line))).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| without_people(&without_secrets(line)))
+        .collect();
     lines.join("\n")
 }
 
@@ -222,7 +231,10 @@ mod tests {
     fn t44_the_path_of_an_address_is_left_out_for_it_may_open_something() {
         let check = |value: &str, expected: &str| assert_eq!(bare(value), expected);
         check("https://hooks.example/services/T0/canary", "https://hooks.example/…");
-        check("https://a.example/?canary, https://b.example/", "https://a.example/…, https://b.example/");
+        check(
+            "https://a.example/?canary, https://b.example/",
+            "https://a.example/…, https://b.example/",
+        );
         check("/var/lib/ocm", "/var/lib/ocm");
     }
 }

@@ -50,8 +50,7 @@ pub fn user_name(id: u32) -> String {
 fn lock(config: &Config) -> Finding {
     let data = &config.server.data_dir;
     let socket = config.server.admin_socket.display();
-    let held = File::open(data.join("lock"))
-        .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+    let held = File::open(data.join("lock")).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
     if !held {
         let mut finding = Finding::unknown(
             "server",
@@ -143,7 +142,9 @@ pub(super) fn permissions(config: &Config) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     for path in kept_in(data) {
-        let Ok(inner) = fs::symlink_metadata(&path) else { continue };
+        let Ok(inner) = fs::symlink_metadata(&path) else {
+            continue;
+        };
         if inner.uid() != about.uid() {
             let (path, owner, ours) = (path.display(), user_name(inner.uid()), user_name(about.uid()));
             found.push(Finding::bad(
@@ -205,7 +206,9 @@ pub(super) fn secrets(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut fine = 0;
     for (setting, file) in named {
-        let Some(file) = file.map(|file| given(file)) else { continue };
+        let Some(file) = file.map(|file| given(file)) else {
+            continue;
+        };
         let shown = file.display();
         match File::open(&file).and_then(|open| open.metadata()) {
             Ok(about) if about.mode() & 0o007 != 0 => found.push(Finding::bad(
@@ -229,7 +232,10 @@ pub(super) fn secrets(config: &Config) -> Vec<Finding> {
     if found.is_empty() {
         found.push(match fine {
             0 => Finding::ok("secrets", "No setting names a file with a secret."),
-            _ => Finding::ok("secrets", "The files with secrets are there, and for nobody else to read."),
+            _ => Finding::ok(
+                "secrets",
+                "The files with secrets are there, and for nobody else to read.",
+            ),
         });
     }
     found
@@ -290,7 +296,9 @@ fn judge(path: &Path, room: Room) -> Finding {
 
 /// The path, or what there is of it.
 pub(super) fn nearest(path: &Path) -> PathBuf {
-    let there = path.ancestors().find(|part| part.exists() && !part.as_os_str().is_empty());
+    let there = path
+        .ancestors()
+        .find(|part| part.exists() && !part.as_os_str().is_empty());
     there.unwrap_or(Path::new(".")).to_owned()
 }
 

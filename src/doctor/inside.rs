@@ -226,7 +226,10 @@ fn judge_backup(config: &Config, newest: Option<Backup>, same_disk: Option<bool>
                     format!("The last backup, of {at}, was not read back: nobody knows whether it is whole."),
                     "Have it checked, on the page “Backups” or with: ocmesh backup verify FILE",
                 ),
-                Some(_) => Finding::ok(CHECK, format!("The last backup is of {at}; it was read back and is whole.")),
+                Some(_) => Finding::ok(
+                    CHECK,
+                    format!("The last backup is of {at}; it was read back and is whole."),
+                ),
             }
         }
     };
@@ -330,7 +333,10 @@ pub(super) async fn peers(site: &Site) -> Result<Vec<Finding>> {
     };
     let failing: Vec<_> = hosts.iter().filter(fails).map(ToString::to_string).collect();
     if failing.is_empty() {
-        return Ok(vec![Finding::ok(CHECK, "No server that was asked lately keeps failing.")]);
+        return Ok(vec![Finding::ok(
+            CHECK,
+            "No server that was asked lately keeps failing.",
+        )]);
     }
     let number = failing.len();
     let hosts = names(failing.into_iter());

@@ -53,7 +53,10 @@ pub(super) async fn ports(site: &Site) -> Result<Vec<Finding>> {
         ));
     }
     if found.is_empty() {
-        found.push(Finding::ok(CHECK, "Every port that this server listens on is answered."));
+        found.push(Finding::ok(
+            CHECK,
+            "Every port that this server listens on is answered.",
+        ));
     }
     Ok(found)
 }
@@ -79,7 +82,10 @@ pub(super) async fn dns(site: &Site) -> Result<Vec<Finding>> {
     const CHECK: &str = "dns";
     let provider = site.config.server.public_url.provider();
     if let Some(ip) = provider.ip() {
-        return Ok(vec![Finding::ok(CHECK, format!("The public address is {ip} itself; no name is looked up."))]);
+        return Ok(vec![Finding::ok(
+            CHECK,
+            format!("The public address is {ip} itself; no name is looked up."),
+        )]);
     }
     let mut found = Vec::new();
     let more = site.config.tls.names.iter().map(String::as_str);
@@ -156,7 +162,10 @@ pub(super) async fn discovery(site: &Site) -> Result<Vec<Finding>> {
             "Something on the way keeps it for longer than the five minutes it asks for. Empty the cache of the proxy.",
         )]);
     }
-    Ok(vec![Finding::ok(CHECK, format!("{url} is answered by this server, and as it should be."))])
+    Ok(vec![Finding::ok(
+        CHECK,
+        format!("{url} is answered by this server, and as it should be."),
+    )])
 }
 
 /// The same for the keys that others check our signatures with.
@@ -174,7 +183,10 @@ pub(super) async fn published_keys(site: &Site) -> Result<Vec<Finding>> {
         return Ok(vec![somebody_else(CHECK, &url)]);
     };
     if theirs == own {
-        return Ok(vec![Finding::ok(CHECK, format!("{url} has the keys that this server signs with."))]);
+        return Ok(vec![Finding::ok(
+            CHECK,
+            format!("{url} has the keys that this server signs with."),
+        )]);
     }
     let active = site.keys.active();
     let signs = theirs["keys"]
@@ -218,16 +230,24 @@ async fn fetch(site: &Site, check: &'static str, path: &str) -> Result<Result<Ve
     let because = match status {
         421 => "The proxy in front changes the Host header. Have it hand it on as it is: proxy_set_header Host $host",
         502..=504 => "The proxy in front does not reach this server. Compare its target with server.listen.",
-        _ => "Another program answers at this name, or the proxy in front does. Let it hand all paths on to this server.",
+        _ => {
+            "Another program answers at this name, or the proxy in front does. Let it hand all paths on to this server."
+        }
     };
-    Ok(Err(Finding::bad(check, format!("{url} is answered with status {status}."), because)))
+    Ok(Err(Finding::bad(
+        check,
+        format!("{url} is answered with status {status}."),
+        because,
+    )))
 }
 
 fn not_fetched(check: &'static str, url: &str, error: &Error) -> Finding {
     match error.reason() {
         Reason::PrivateAddress => Finding::unknown(
             check,
-            format!("{url} is in a private network, which this server does not call: it can’t see itself from outside."),
+            format!(
+                "{url} is in a private network, which this server does not call: it can’t see itself from outside."
+            ),
         ),
         Reason::NameNotFound => Finding::bad(
             check,
@@ -252,7 +272,10 @@ fn not_fetched(check: &'static str, url: &str, error: &Error) -> Finding {
 pub(super) async fn mail(site: &Site) -> Result<Vec<Finding>> {
     const CHECK: &str = "mail";
     if !site.mail.can_send() {
-        return Ok(vec![Finding::ok(CHECK, "No mail server is set; people send invitations themselves.")]);
+        return Ok(vec![Finding::ok(
+            CHECK,
+            "No mail server is set; people send invitations themselves.",
+        )]);
     }
     Ok(vec![match site.mail.greet().await {
         Ok(()) => Finding::ok(CHECK, "The mail server lets this server in."),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::error::Result;
-use crate::files::Room;
 use crate::files::Arrivals;
+use crate::files::Room;
 use crate::files::Tree;
 
 /// The folders of all users.

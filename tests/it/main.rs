@@ -10,6 +10,7 @@ mod description;
 mod dialects;
 mod directories;
 mod discovery;
+mod doctor;
 mod handshake;
 mod invite_flow;
 mod key_rotation;
