@@ -409,6 +409,11 @@ impl Audit {
         })
     }
 
+    /// How many entries were ever written.
+    pub fn written(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
     /// Forgets what is older than `log.audit_keep`, and the oldest where there are too many.
     ///
     /// # Errors

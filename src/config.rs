@@ -588,6 +588,11 @@ impl Config {
         self.origins.of(setting)
     }
 
+    /// The file that something was read from, if anything was.
+    pub fn file(&self) -> Option<&Path> {
+        self.origins.file()
+    }
+
     /// The mode in force, with `auto` resolved.
     pub fn tls_mode(&self) -> TlsMode {
         match self.tls.mode {
@@ -646,6 +651,16 @@ fn sought(file: Option<&Path>) -> Result<(String, String, Option<PathBuf>)> {
     let origin = file.display().to_string();
     let text = std::fs::read_to_string(&file).map_err(|cause| refuse(format!("{origin}: {cause}")))?;
     Ok((text, origin, Some(file)))
+}
+
+/// The variables of the environment that begin as ours do and set nothing: a slip of the pen, mostly.
+pub fn ignored_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    names
+        .filter(|name| {
+            let setting = name.strip_prefix(ENVIRONMENT_PREFIX);
+            setting.is_some_and(|setting| !setting.contains('_') && setting != "CONFIG")
+        })
+        .collect()
 }
 
 #[cfg(test)]

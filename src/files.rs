@@ -10,6 +10,7 @@ mod arrivals;
 mod disk;
 mod homes;
 mod path;
+mod room;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -32,6 +33,7 @@ pub use arrivals::Arrivals;
 pub use arrivals::Arrived;
 pub use homes::Homes;
 pub use path::TreePath;
+pub use room::Room;
 pub use upload::Upload;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

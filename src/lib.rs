@@ -12,35 +12,38 @@
 //! 5. [`lang`] — what people read, in their language
 //! 6. [`error`] — why something was refused, without a word of HTTP
 //! 7. [`config`] — what the operator chose
-//! 8. [`metrics`] — what is counted, for Prometheus
-//! 9. [`store`] — everything kept: records, transactions, and the engine below them
-//! 10. [`audit`] — who did what, when and from where
-//! 11. [`client`] — everything asked of other servers: limits, address guard
-//! 12. [`keys`] — the keys this server signs with
-//! 13. [`users`] — accounts, passwords, sessions
-//! 14. [`mail`] — mail to people elsewhere, where the operator has a server for it
-//! 15. [`notify`] — telling admins and people that something happened, by mail and webhook
-//! 16. [`files`] — Resources here: safe paths, atomic replacement
-//! 17. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
-//! 18. [`contacts`] — the address book
-//! 19. [`directories`] — Directory Services that are followed, and the servers they list
-//! 20. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
-//! 21. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
-//! 22. [`handshake`] — becoming a trusted server of those that know such a thing
-//! 23. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 24. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
-//! 25. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
-//! 26. [`courier`] — the worker that takes what is due to its peer
-//! 27. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 28. [`tls`] — certificates: had, kept, renewed
-//! 29. [`backup`] — copies of all that is kept: made, read back, put in place again
-//! 30. [`site`] — the parts of one server, put together
-//! 31. [`doctor`] — whether all is well, and what to do where it is not
-//! 32. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 33. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 34. [`web`] — the edge for people: pages
-//! 35. [`app`] — listeners and workers, started and stopped
-//! 36. [`cli`] — the command line
+//! 8. [`findings`] — what was found when this server was looked at
+//! 9. [`logbook`] — the last lines of the log, for who asks for help
+//! 10. [`metrics`] — what is counted, for Prometheus
+//! 11. [`store`] — everything kept: records, transactions, and the engine below them
+//! 12. [`timekeeper`] — the clock, watched for jumps
+//! 13. [`audit`] — who did what, when and from where
+//! 14. [`client`] — everything asked of other servers: limits, address guard
+//! 15. [`keys`] — the keys this server signs with
+//! 16. [`users`] — accounts, passwords, sessions
+//! 17. [`mail`] — mail to people elsewhere, where the operator has a server for it
+//! 18. [`notify`] — telling admins and people that something happened, by mail and webhook
+//! 19. [`files`] — Resources here: safe paths, atomic replacement
+//! 20. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
+//! 21. [`contacts`] — the address book
+//! 22. [`directories`] — Directory Services that are followed, and the servers they list
+//! 23. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
+//! 24. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
+//! 25. [`handshake`] — becoming a trusted server of those that know such a thing
+//! 26. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 27. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
+//! 28. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 29. [`courier`] — the worker that takes what is due to its peer
+//! 30. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 31. [`tls`] — certificates: had, kept, renewed
+//! 32. [`backup`] — copies of all that is kept: made, read back, put in place again
+//! 33. [`site`] — the parts of one server, put together
+//! 34. [`doctor`] — whether all is well, and what to do where it is not
+//! 35. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 36. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 37. [`web`] — the edge for people: pages
+//! 38. [`app`] — listeners and workers, started and stopped
+//! 39. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -60,11 +63,13 @@ pub mod directories;
 pub mod doctor;
 pub mod error;
 pub mod files;
+pub mod findings;
 pub mod handshake;
 pub mod http;
 pub mod invites;
 pub mod keys;
 pub mod lang;
+pub mod logbook;
 pub mod mail;
 pub mod metrics;
 pub mod notify;
@@ -78,6 +83,7 @@ pub mod secret;
 pub mod shares;
 pub mod site;
 pub mod store;
+pub mod timekeeper;
 pub mod tls;
 pub mod users;
 pub mod web;

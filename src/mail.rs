@@ -157,8 +157,29 @@ impl Mail {
                 let lines: Vec<_> = said.message().collect();
                 Ok(shown(&format!("{} {}", said.code(), lines.join(" "))))
             }
-            Ok(Err(error)) => Err(refused(&error, letter.to)),
+            Ok(Err(error)) => Err(refused(&error, Some(letter.to))),
             Err(_) => Err(Error::new(
+                Reason::MailFailed,
+                "The mail server takes too long. Try again later.",
+            )),
+        }
+    }
+}
+
+impl Mail {
+    /// Says hello to the mail server, and who we are, as for a mail; none is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Unsupported`] without a mail server; [`Reason::MailFailed`] with what that said.
+    pub async fn greet(&self) -> Result<()> {
+        let Some(way) = &self.0 else {
+            return Err(Error::new(Reason::Unsupported, "This server sends no mail."));
+        };
+        match tokio::time::timeout(WHOLE, way.transport()?.test_connection()).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Err(error)) => Err(refused(&error, None)),
+            Ok(Ok(false)) | Err(_) => Err(Error::new(
                 Reason::MailFailed,
                 "The mail server takes too long. Try again later.",
             )),
@@ -222,7 +243,7 @@ fn shown(said: &str) -> String {
 }
 
 /// What a mail server says may name whom the mail is for, which is no matter for the log.
-fn refused(error: &lettre::transport::smtp::Error, to: &Recipient) -> Error {
+fn refused(error: &lettre::transport::smtp::Error, to: Option<&Recipient>) -> Error {
     let Some(code) = error.status() else {
         let why = if error.is_tls() {
             "The way to the mail server is not safe: its certificate is not to be trusted. Tell an admin."
@@ -234,7 +255,8 @@ fn refused(error: &lettre::transport::smtp::Error, to: &Recipient) -> Error {
         return Error::new(Reason::MailFailed, why).caused_by(error.to_string());
     };
     let said = error.source().map(ToString::to_string).unwrap_or_default();
-    let said = shown(&format!("{code} {}", said.replace(to.as_str(), "…")));
+    let said = to.map_or_else(|| said.clone(), |to| said.replace(to.as_str(), "…"));
+    let said = shown(&format!("{code} {said}"));
     let message = if error.is_permanent() {
         format!("The mail server will not take it. It said: {said}")
     } else {

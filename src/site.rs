@@ -3,6 +3,7 @@
 mod leaving;
 pub mod life;
 pub mod moving;
+mod tidying;
 mod vitals;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::files::Homes;
+use crate::findings;
 use crate::handshake::Handshakes;
 use crate::invites::Invites;
 use crate::keys::Keys;
@@ -37,6 +39,7 @@ use crate::shares::Shares;
 use crate::site::life::Life;
 use crate::store::Options;
 use crate::store::Store;
+use crate::timekeeper::Timekeeper;
 use crate::tls::Certificates;
 use crate::users::Users;
 
@@ -64,6 +67,7 @@ impl Default for World {
 pub struct Site {
     pub config: Arc<Config>,
     pub clock: Clock,
+    pub timekeeper: Timekeeper,
     pub store: Store,
     pub audit: Audit,
     pub keys: Arc<Keys>,
@@ -86,6 +90,10 @@ pub struct Site {
     pub certificates: Certificates,
     pub backups: Backups,
     pub life: Life,
+    pub client: Client,
+    pub mail: Mail,
+    /// What was found when it was looked at last.
+    pub last_findings: findings::Last,
 }
 
 impl Site {
@@ -147,6 +155,10 @@ impl Site {
         let same = before.filter(|before| before.store.is(&store));
         let clock = world.clock;
         let metrics = before.map_or_else(Metrics::new, |before| before.metrics.clone());
+        let timekeeper = match same {
+            Some(same) => same.timekeeper.clone(),
+            None => Timekeeper::open(store.clone(), clock.clone()).await?,
+        };
         let keys = match same.filter(|same| same.config.keys == config.keys) {
             Some(same) => Arc::clone(&same.keys),
             None => Arc::new(Keys::load(&config, store.clone(), clock.now()).await?),
@@ -218,7 +230,7 @@ impl Site {
                 &config,
                 (store.clone(), client.clone(), peers.clone()),
                 (shares.clone(), outbox.clone(), homes.clone()),
-                (mail, notices.clone()),
+                (mail.clone(), notices.clone()),
             ),
             remote: Remote::new(
                 &config,
@@ -231,15 +243,19 @@ impl Site {
             courier: Courier::new(
                 Arc::clone(&config),
                 store.clone(),
-                client,
+                client.clone(),
                 peers.clone(),
                 (shares.clone(), requests.clone()),
                 (outbox.clone(), notices.clone()),
                 clock.clone(),
             ),
             notices,
+            client,
+            mail,
+            last_findings: before.map_or_else(findings::Last::default, |before| before.last_findings.clone()),
             config,
             clock,
+            timekeeper,
             store,
             audit,
             keys,

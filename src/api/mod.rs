@@ -4,6 +4,7 @@
 mod contacts;
 pub mod dealings;
 mod directories;
+pub mod doctor;
 mod files;
 mod invites;
 mod keys;
@@ -374,6 +375,9 @@ pub enum Call {
     TlsRenew,
     /// The certificate of the lab authority.
     TlsCa,
+    /// Looks at everything, from outside, too.
+    Doctor,
+    SupportBundle,
 }
 
 impl Call {
@@ -584,6 +588,8 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::TlsPreflight => later(|| tls::preflight(site)).await?,
         Call::TlsRenew => later(|| tls::renew(site)).await?,
         Call::TlsCa => tls::authority(site)?,
+        Call::Doctor => later(|| doctor::check_up(site)).await?,
+        Call::SupportBundle => return Ok(Answer::Content(later(|| doctor::support_bundle(site)).await?)),
     }))
 }
 

@@ -88,6 +88,7 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::KeyCancel => made("key.cancel"),
         Call::ConfigReload => made("settings.reread"),
         Call::TlsRenew => made("tls.renew"),
+        Call::SupportBundle => made("support.bundle"),
         Call::InviteRead { .. }
         | Call::ContactShow { .. }
         | Call::PeerAsked
@@ -120,7 +121,8 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::TlsStatus
         | Call::TlsPreflight
         | Call::TlsCa
-        | Call::NoticeList => None,
+        | Call::NoticeList
+        | Call::Doctor => None,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::api::Call;
 use crate::api::carry_out;
 use crate::audit::By;
 use crate::client::ByteStream;
+use crate::doctor::user_name;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -75,17 +76,6 @@ fn caller(request: &HttpRequest) -> By {
 
 fn unknown_user() -> String {
     "an unknown user".to_owned()
-}
-
-/// The name of a user of this machine; the number of one that has none, as in a container.
-fn user_name(id: u32) -> String {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
-    });
-    named.unwrap_or_else(|| format!("user {id}"))
 }
 
 async fn call(site: Data<Site>, request: HttpRequest, payload: Payload) -> HttpResponse {

@@ -39,25 +39,10 @@ async fn make_backups(site: Site) {
 async fn keep_house(site: Site) {
     loop {
         // Before the first wait, too: keys whose time ended while no server ran are not to be published again.
-        if let Err(error) = site.keys.advance(site.clock.now()).await {
-            tracing::warn!(
-                causes = error.causes(),
-                "The signing keys are not what they should be by now: {error}"
-            );
-        }
-        tokio::time::sleep(HOUSEKEEPING_EVERY).await;
-        site.homes.arrivals().forget_abandoned(site.clock.now());
-        let done = async {
-            let (free, all) = site.homes.disk()?;
-            site.notices.look_at_disk(free, all).await?;
-            site.peers.forget_old_signatures().await?;
-            site.peers.forget_old_imports().await?;
-            site.audit.sweep().await?;
-            site.users.forget_old_sessions(site.clock.now()).await
-        };
-        if let Err(error) = done.await {
+        if let Err(error) = site.tidy().await {
             tracing::warn!(causes = error.causes(), "What is over could not be forgotten: {error}");
         }
+        tokio::time::sleep(HOUSEKEEPING_EVERY).await;
     }
 }
 

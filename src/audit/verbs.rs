@@ -20,6 +20,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("settings", "Settings"),
     ("tls", "Certificate"),
     ("audit", "Audit log"),
+    ("support", "Asking for help"),
 ];
 
 /// Every verb with its sentence.
@@ -102,6 +103,7 @@ pub const VERBS: &[(&str, &str)] = &[
     ("settings.reread", "Had the settings read again"),
     ("tls.renew", "Had the certificate renewed"),
     ("audit.skipped", "Did more in this hour than is written down"),
+    ("support.bundle", "Took what helpers need to know along as a file"),
 ];
 
 /// The sentence for a verb; the verb itself where there is none.

@@ -12,6 +12,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::api;
 use crate::api::Answer;
+use crate::api::Call;
 use crate::cli::Request;
 use crate::client::ByteStream;
 use crate::client::admin::AdminClient;
@@ -34,6 +35,18 @@ pub async fn send(config: Config, request: Request) -> Result<Option<Value>> {
         Err(_) => return without_server(config, request, content).await,
     };
     finish(answer, request.download.as_deref()).await
+}
+
+/// The same for what only a running server can answer; nothing where none runs.
+pub async fn ask_server(config: &Config, call: Call) -> Result<Option<Value>> {
+    let Ok(server) = AdminClient::connect(&config.server.admin_socket).await else {
+        return Ok(None);
+    };
+    let request = Request::new(call, |_| String::new());
+    match over_socket(&server, &request, Box::pin(stream::empty())).await? {
+        Answer::Json(value) => Ok(Some(value)),
+        Answer::Content(_) => Err(Error::internal("a file came where an answer was expected")),
+    }
 }
 
 async fn over_socket(server: &AdminClient, request: &Request, content: ByteStream) -> Result<Answer> {

@@ -20,6 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 use crate::config::LogFormat;
+use crate::logbook;
 
 /// The target of our own lines.
 const OWN: &str = "ocmesh";
@@ -42,7 +43,7 @@ pub fn start(config: &Config, served: bool) {
         LogFormat::Json => false,
     };
     // Set already where a test runs several commands in one process.
-    let _ = subscriber(&wanted, text, std::io::stderr).try_init();
+    let _ = subscriber(&wanted, text, std::io::stderr).with(logbook::layer()).try_init();
     if served {
         keep_panics_short();
     }

@@ -7,6 +7,7 @@ mod contact;
 mod demo;
 mod directory;
 mod domain;
+mod doctor;
 mod file;
 mod init;
 mod invite;
@@ -40,6 +41,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::logbook;
 use crate::peers;
 
 /// An Open Cloud Mesh server in one binary: invite people on other servers, share files with them.
@@ -82,6 +84,13 @@ enum Command {
         /// Run the whole story, say how each step went, and exit 0 or 1
         #[arg(long)]
         check: bool,
+    },
+    /// Look whether all is well, and say what to do where it is not
+    Doctor(doctor::Doctor),
+    /// Write what helpers need to know into one file: versions, settings, findings, the last of the log; no secrets
+    SupportBundle {
+        /// Where to; `-` is stdout [default: ocmesh-support-DATE.zip]
+        file: Option<PathBuf>,
     },
     /// A new one-time link for making the first admin
     SetupLink,
@@ -189,6 +198,9 @@ impl Request {
 /// Does what the arguments say; the exit code tells how that went.
 pub fn run(arguments: Arguments) -> ExitCode {
     let json = arguments.global.json;
+    if let Command::Doctor(doctor) = &arguments.command {
+        return doctor.run(&arguments.global);
+    }
     if let Command::Config(verb) = &arguments.command {
         let said = verb.here(arguments.global.config.as_deref());
         match said.and_then(|said| said.map(|text| print(&text)).transpose()) {
@@ -257,6 +269,9 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Status { ready: true } => Request::new(Call::Status, status::ready),
         Command::Status { ready: false } => Request::new(Call::Status, status::screen),
         Command::Demo { check } => return demo::run(check).await,
+        // It was dealt with before there was a configuration.
+        Command::Doctor(_) => return Ok(()),
+        Command::SupportBundle { file } => doctor::support_bundle(file),
         Command::SetupLink => Request::new(Call::SetupLink, |answer| table::field(answer, "link")),
         Command::User(verb) => verb.request()?,
         Command::Invite(verb) => verb.request()?,

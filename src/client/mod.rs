@@ -255,6 +255,15 @@ impl Client {
         Fill::of_cache("connections", self.pools.entry_count(), POOLS)
     }
 
+    /// The addresses of a name, as they are found for a call; whether they may be called is not asked.
+    ///
+    /// # Errors
+    ///
+    /// As the resolver has it.
+    pub async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        (self.lookup)(name.to_owned()).await
+    }
+
     pub fn guard(&self) -> &Guard {
         &self.guard
     }

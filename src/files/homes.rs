@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::error::Result;
 use crate::files::Arrivals;
+use crate::files::Room;
 use crate::files::Tree;
 use crate::metrics::Fill;
 
@@ -67,8 +68,7 @@ impl Homes {
     ///
     /// As the file system has it.
     pub fn free_space(&self) -> Result<u64> {
-        let disk = rustix::fs::statvfs(&self.top).map_err(std::io::Error::from)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        Ok(Room::at(&self.top)?.bytes)
     }
 
     /// The bytes that are still free on that disk, and all it has.

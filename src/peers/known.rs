@@ -133,7 +133,7 @@ impl Slot {
 impl Said {
     fn fresh(&self, now: Timestamp, max_age: Duration) -> Option<Arc<Discovery>> {
         let (discovery, fetched) = self.discovery.as_ref()?;
-        (now < fetched.plus(max_age)).then(|| Arc::clone(discovery))
+        is_within(*fetched, max_age, now).then(|| Arc::clone(discovery))
     }
 
     /// # Errors
@@ -141,7 +141,7 @@ impl Said {
     /// With the last failure, while it is young.
     fn spare(&self, now: Timestamp) -> Result<()> {
         match &self.failed {
-            Some((error, at)) if now < at.plus(SPARE_FAILED) => Err(error.clone()),
+            Some((error, at)) if is_within(*at, SPARE_FAILED, now) => Err(error.clone()),
             _ => Ok(()),
         }
     }
@@ -150,6 +150,12 @@ impl Said {
         self.asked += 1;
         self.failed = outcome.as_ref().err().map(|error| (error.clone(), now));
     }
+}
+
+/// Whether something that was at `then` is at most so long ago. What will only be, as after a clock that went ahead for a
+/// while, is not: else a key that was taken back would count, and a server be spared, until then (T-83).
+fn is_within(then: Timestamp, span: Duration, now: Timestamp) -> bool {
+    then <= now && now < then.plus(span)
 }
 
 impl Known {
@@ -265,10 +271,10 @@ impl Known {
         let Some((set, fetched)) = &said.keys else {
             return Ok(None);
         };
-        let fresh = now < fetched.plus(self.max_age.min(KEYS_FRESH));
+        let fresh = is_within(*fetched, self.max_age.min(KEYS_FRESH), now);
         match set.find_trusted(kid) {
             Some(key) if fresh => Ok(Some(key.clone())),
-            None if now < fetched.plus(REFETCH_KEYS) => Err(no_such_key()),
+            None if is_within(*fetched, REFETCH_KEYS, now) => Err(no_such_key()),
             _ => Ok(None),
         }
     }

@@ -118,6 +118,19 @@ pub enum Signing {
 struct Signer {
     provider: Provider,
     signs_since: Timestamp,
+    /// When the newest of its signatures was made that is not remembered any more: none up to then is new.
+    #[serde(default)]
+    forgotten: Timestamp,
+}
+
+impl Signer {
+    fn new(provider: Provider, signs_since: Timestamp) -> Self {
+        Self {
+            provider,
+            signs_since,
+            forgotten: Timestamp::default(),
+        }
+    }
 }
 
 impl Record for Signer {
@@ -471,10 +484,7 @@ impl Peers {
         if !says_so || self.signs_since(host).await?.is_some() || !self.is_known(decision, Purpose::Federate).await? {
             return Ok(());
         }
-        let signer = Signer {
-            provider: host.clone(),
-            signs_since: self.clock.now(),
-        };
+        let signer = Signer::new(host.clone(), self.clock.now());
         self.store
             .run_early(async |txn| match txn.get::<Signer>(signer.key()).await? {
                 Some(_) => Ok(()),

@@ -40,6 +40,11 @@ pub(super) const REPLAY_MARGIN: Duration = Duration::from_secs(60);
 struct SeenSignature {
     id: String,
     until: Timestamp,
+    /// Who made it, and when it says so. Not there in older records.
+    #[serde(default)]
+    signer: Option<Provider>,
+    #[serde(default)]
+    created: Timestamp,
 }
 
 impl Record for SeenSignature {
@@ -149,15 +154,21 @@ impl Peers {
                 Reason::OwnServer => Error::new(Reason::SignerMismatch, "This server does not write to itself."),
                 _ => error,
             })?;
-        let replay_id = match unverified {
+        let (replay_id, created) = match unverified {
             Form::New(unverified) => {
                 let key = self.key(&decision, unverified.keyid()).await?;
                 let verified = unverified.check(request, now, &window, &key);
-                verified.map_err(signature_refused)?.replay_id
+                verified
+                    .map(|verified| (verified.replay_id, verified.created))
+                    .map_err(signature_refused)?
             }
-            Form::Old(unverified) => self.check_old(&decision, request, unverified, now, &window).await?,
+            Form::Old(unverified) => {
+                let date = unverified.date();
+                let id = self.check_old(&decision, request, unverified, now, &window).await?;
+                (id, date)
+            }
         };
-        self.mark_seen(&signer, &replay_id, now).await?;
+        self.mark_seen(&signer, &replay_id, created, now).await?;
         // Only whoever is known for it may leave its port out; another port may be another server.
         if acting.lacks_port_of(&signer) && !self.leaves_port_out(&signer).await? {
             return Err(signer_mismatch());
@@ -245,7 +256,8 @@ impl Peers {
         Ok(())
     }
 
-    /// Forgets the signatures that could not be accepted again anyway.
+    /// Forgets the signatures that could not be accepted again anyway. Of each signer it is kept how new those were: where
+    /// the clock goes back, or signatures may be older than before, none of them is taken for a new one (T-83).
     pub async fn forget_old_signatures(&self) -> Result<()> {
         let now = self.clock.now();
         loop {
@@ -255,6 +267,13 @@ impl Peers {
                     let old = txn.find_until::<SeenSignature>("until", now, 500).await?;
                     for seen in &old {
                         txn.delete::<SeenSignature>(seen.key()).await?;
+                        let Some(signer) = &seen.signer else { continue };
+                        if let Some(mut signer) = txn.get::<Signer>([signer.to_string()]).await?
+                            && signer.forgotten < seen.created
+                        {
+                            signer.forgotten = seen.created;
+                            txn.put(&signer).await?;
+                        }
                     }
                     Ok(old.len())
                 })
@@ -280,27 +299,34 @@ impl Peers {
 
     /// Takes a signature once. The mark is in the log before whatever the request leads to, and so on disk before any
     /// answer that promises something.
-    async fn mark_seen(&self, signer: &Provider, replay_id: &[u8; 32], now: Timestamp) -> Result<()> {
+    async fn mark_seen(
+        &self,
+        signer: &Provider,
+        replay_id: &[u8; 32],
+        created: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
         let seen = SeenSignature {
             id: replay_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            signer: Some(signer.clone()),
+            created,
             until: now
                 .plus(self.settings.signature_max_age.0)
                 .plus(self.settings.clock_skew.0)
                 .plus(REPLAY_MARGIN),
         };
-        let signer = Signer {
-            provider: signer.clone(),
-            signs_since: now,
-        };
+        let signer = Signer::new(signer.clone(), now);
         self.store
             .run_early(async |txn: &mut Txn| {
-                if txn.get::<SeenSignature>(seen.key()).await?.is_some() {
+                let known = txn.get::<Signer>(signer.key()).await?;
+                let forgotten = known.as_ref().is_some_and(|known| created <= known.forgotten);
+                if forgotten || txn.get::<SeenSignature>(seen.key()).await?.is_some() {
                     return Err(Error::new(
                         Reason::SignatureReplayed,
                         "This request was received before.",
                     ));
                 }
-                if txn.get::<Signer>(signer.key()).await?.is_none() {
+                if known.is_none() {
                     txn.put(&signer).await?;
                 }
                 txn.put(&seen).await

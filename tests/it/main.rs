@@ -11,6 +11,7 @@ mod description;
 mod dialects;
 mod directories;
 mod discovery;
+mod doctor;
 mod handshake;
 mod invite_flow;
 mod key_rotation;

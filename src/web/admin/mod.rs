@@ -3,6 +3,7 @@
 pub mod about;
 pub mod audit;
 pub mod connect;
+pub mod diagnostics;
 pub mod directories;
 pub mod import;
 pub mod invites;

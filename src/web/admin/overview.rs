@@ -7,15 +7,17 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::config::Mode;
-use crate::config::TlsMode;
 use crate::contacts::Admission;
-use crate::error::Result;
+use crate::doctor;
+use crate::doctor::Finding;
+use crate::doctor::State;
 use crate::outbox::Delivery;
 use crate::outbox::Progress;
 use crate::site::Site;
 use crate::store::Key;
 use crate::store::Page as Rows;
 use crate::users::User;
+use crate::web::admin::diagnostics;
 use crate::web::filters;
 use crate::web::page;
 use crate::web::page::Answer;
@@ -23,10 +25,7 @@ use crate::web::page::Page;
 use crate::web::page::ROWS;
 use crate::web::reader;
 use crate::web::session::Admin;
-use crate::web::words;
-
-/// With less free than this, uploads will soon be refused.
-const LITTLE: u64 = 1 << 30;
+use crate::web::words::Badge;
 
 #[derive(Template)]
 #[template(path = "admin.html")]
@@ -42,17 +41,38 @@ struct Overview {
     people: Count,
     admins: usize,
     waited_for: usize,
-    tls: TlsMode,
+    certificate: Card,
+    ends: Option<Timestamp>,
+    renewal: Option<Timestamp>,
     https: bool,
+    backup: Card,
+    same_disk: bool,
     version: &'static str,
     steps: Vec<Step>,
 }
 
 /// Something that needs an admin.
 struct Task {
+    badge: Badge,
     sentence: String,
     href: &'static str,
     label: &'static str,
+}
+
+/// What was found of one thing.
+struct Card {
+    badge: Badge,
+    sentence: String,
+}
+
+impl Card {
+    fn of(findings: &[Finding], check: &str) -> Self {
+        let found = found(findings, check);
+        Self {
+            badge: diagnostics::badge(found.map_or(State::Unknown, |finding| finding.state)),
+            sentence: found.map_or_else(String::new, |finding| reader::said(&finding.sentence, &[])),
+        }
+    }
 }
 
 /// A step of beginning with a server.
@@ -118,10 +138,21 @@ pub async fn show(site: Data<Site>, Admin(session): Admin) -> Answer {
     let public_url = &site.config.server.public_url;
     let can_sign_in = |user: &&User| user.admin && user.is_active() && user.has_password();
     let admins = people.items.iter().filter(can_sign_in).count();
-    let met = !admitted.items.is_empty() || !rules.items.is_empty();
+    let findings = doctor::examine(&site, false).await?;
+    let is_fine = |check: &str| found(&findings, check).is_none_or(|finding| !finding.needs_somebody());
+    let status = site.certificates.status();
+    let same_disk = found(&findings, "backup-place").is_some();
+    let begun = Begun {
+        certificate: public_url.is_https() && is_fine("certificate"),
+        backup: is_fine("backup") && !same_disk,
+        mail: site.mail.can_send(),
+        met: !admitted.items.is_empty() || !rules.items.is_empty(),
+        second: admins > 1,
+        help: !site.config.ui.support.is_none(),
+    };
     page::show(&Overview {
         page: Page::of(&site, &session, "overview", "Overview"),
-        tasks: tasks(&site, &queue, free).await?,
+        tasks: tasks(&findings),
         mode: site.peers.mode().await?,
         admitted: counted(admitted.items.len(), admitted.next.is_some()),
         rules: counted(rules.items.len(), rules.next.is_some()),
@@ -130,15 +161,14 @@ pub async fn show(site: Data<Site>, Admin(session): Admin) -> Answer {
         waited_for: people.items.iter().filter(|user| !user.has_password()).count(),
         people: counted(people.items.len(), people.next.is_some()),
         admins,
-        tls: site.config.tls_mode(),
+        certificate: Card::of(&findings, "certificate"),
+        ends: status.certificate.map(|certificate| certificate.not_after),
+        renewal: status.renewal,
         https: public_url.is_https(),
+        backup: Card::of(&findings, "backup"),
+        same_disk,
         version: env!("CARGO_PKG_VERSION"),
-        steps: steps(
-            public_url.is_https(),
-            met,
-            admins > 1,
-            !site.config.ui.support.is_none(),
-        ),
+        steps: steps(&begun),
         queue,
     })
 }
@@ -147,71 +177,68 @@ fn counted(number: usize, more: bool) -> Count {
     Count { number, more }
 }
 
-async fn tasks(site: &Site, queue: &Queue, free: u64) -> Result<Vec<Task>> {
-    let mut tasks = Vec::new();
-    if !site.store.healthy() {
-        tasks.push(Task {
-            sentence: reader::said("The store takes no changes; the log says why.", &[]),
-            href: "/admin/about",
-            label: "About",
-        });
-    }
-    if free < LITTLE {
-        let left = words::size(&free);
-        tasks.push(Task {
-            sentence: reader::said("The disk is nearly full: {size} are left.", &[("size", &left)]),
-            href: "/admin/users",
-            label: "People",
-        });
-    }
-    if queue.given_up > 0 {
-        let number = u64::try_from(queue.given_up).unwrap_or(u64::MAX);
-        tasks.push(Task {
-            sentence: reader::reader().lang.count(
-                "{n} message could not be delivered|{n} messages could not be delivered",
-                number,
-            ),
-            href: "/admin/queue",
-            label: "Deliveries",
-        });
-    }
-    for directory in site.directories.list().await? {
-        let host = directory.url.host_str().unwrap_or_default();
-        let sentence = match (&directory.held, &directory.failure) {
-            (Some(_), _) => "The directory at {host} has changed so much that somebody has to look at it.",
-            (None, Some(_)) => "The directory at {host} could not be fetched or verified; the last good list stays.",
-            (None, None) => continue,
-        };
-        tasks.push(Task {
-            sentence: reader::said(sentence, &[("host", host)]),
-            href: "/admin/directories",
-            label: "Directories",
-        });
-    }
-    Ok(tasks)
+/// What needs an admin. Where backups are kept is a step of beginning, and said on its card.
+fn tasks(findings: &[Finding]) -> Vec<Task> {
+    let needing = findings.iter().filter(|finding| finding.needs_somebody());
+    needing
+        .filter(|finding| finding.check != "backup-place")
+        .map(|finding| {
+            let (label, href) = diagnostics::title_and_page(finding.check);
+            Task {
+                badge: diagnostics::badge(finding.state),
+                sentence: reader::said(&finding.sentence, &[]),
+                href,
+                label,
+            }
+        })
+        .collect()
 }
 
-fn steps(https: bool, met: bool, second: bool, help: bool) -> Vec<Step> {
+/// What is already done of beginning with a server.
+struct Begun {
+    certificate: bool,
+    backup: bool,
+    mail: bool,
+    met: bool,
+    second: bool,
+    help: bool,
+}
+
+fn steps(begun: &Begun) -> Vec<Step> {
     vec![
         Step {
-            done: https,
+            done: begun.certificate,
             title: "An address with https",
             sentence: "Most servers deal with no other; server.public_url and tls.mode say it.",
         },
         Step {
-            done: met,
+            done: begun.backup,
+            title: "Backups elsewhere",
+            sentence: "A backup on the disk of the data is lost with it; backup.dir names another place.",
+        },
+        Step {
+            done: begun.mail,
+            title: "Mail",
+            sentence: "For invitations and alarms; mail.smtp_url and mail.from say how to send it.",
+        },
+        Step {
+            done: begun.met,
             title: "A first server",
             sentence: "Trade an invitation with somebody there, or allow it on the trust list.",
         },
         Step {
-            done: second,
+            done: begun.second,
             title: "A second admin",
             sentence: "For the day on which you forget your password.",
         },
         Step {
-            done: help,
+            done: begun.help,
             title: "A way to ask for help",
             sentence: "The setting ui.support puts a link at the foot of each page.",
         },
     ]
+}
+
+fn found<'a>(findings: &'a [Finding], check: &str) -> Option<&'a Finding> {
+    findings.iter().find(|finding| finding.check == check)
 }

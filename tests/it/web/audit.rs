@@ -25,6 +25,7 @@ const NOT_NOTED: &[(&str, &str)] = &[
     ("account::choose_theme", "a cookie in one browser"),
     ("admin::import::read", "a list to be looked at changes no rule yet"),
     ("admin::import::discard", "throws away what changed no rule"),
+    ("admin::diagnostics::run", "looks, and changes nothing"),
     ("accept::look", "asks a server, and changes nothing here"),
     ("accept::read", "only finds the code in what was pasted"),
     ("admin::tls::look", "knocks at our own doors, and changes nothing"),

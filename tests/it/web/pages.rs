@@ -209,6 +209,7 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/admin/users/new", "/admin/users/new".to_owned()),
         ("/admin/users/{name}", "/admin/users/ada".to_owned()),
         ("/admin/users/{name}/delete", "/admin/users/ada/delete".to_owned()),
+        ("/admin/diagnostics", "/admin/diagnostics".to_owned()),
         ("/admin/audit", "/admin/audit".to_owned()),
         ("/admin/audit", "/admin/audit?kind=session&who=nobody".to_owned()),
         ("/admin/settings", "/admin/settings".to_owned()),

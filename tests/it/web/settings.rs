@@ -78,7 +78,7 @@ async fn the_overview_says_what_needs_somebody_and_that_nothing_does() {
     root.get("/admin")
         .await
         .expect("1 thing needs you")
-        .expect("1 message could not be delivered")
+        .expect("could not be delivered and are not tried again: 1")
         .expect("href=\"/admin/queue\"");
     assert_eq!(rogue.seen().len(), asked, "no page asks a server anything");
     let queue = root.get("/admin/queue").await;

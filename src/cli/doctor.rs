@@ -1,0 +1,131 @@
+//! `ocmesh doctor` and `ocmesh support-bundle`: whether all is well, and what helpers need to know.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::api;
+use crate::api::Call;
+use crate::cli::Global;
+use crate::cli::Request;
+use crate::cli::complain;
+use crate::cli::connection;
+use crate::cli::exit_code;
+use crate::cli::print;
+use crate::cli::start_log;
+use crate::cli::table;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::doctor;
+use crate::doctor::Finding;
+use crate::doctor::Report;
+use crate::doctor::bundle;
+use crate::error::Error;
+use crate::error::Result;
+
+/// What a failed check ends in.
+const FAILED: u8 = 1;
+
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// Take a warning for a failure, too
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Doctor {
+    /// Asks the running server, or looks at what can be seen without one; also where the settings are wrong.
+    pub fn run(&self, global: &Global) -> ExitCode {
+        let config = match Config::load(global.config.as_deref()) {
+            Ok(config) => config,
+            Err(error) => {
+                let said = show(&of_findings(vec![unreadable(&error)]), global.json);
+                return match said.and_then(|said| print(&said)) {
+                    Ok(()) => ExitCode::from(exit_code(&error)),
+                    Err(error) => failed(&error, global.json),
+                };
+            }
+        };
+        start_log(&config, false);
+        let outcome = actix_web::rt::System::new().block_on(look(&config)).and_then(|report| {
+            print(&show(&report, global.json)?)?;
+            Ok(report)
+        });
+        match outcome {
+            Ok(report) => match (report["verdict"].as_str(), self.strict) {
+                (Some("bad"), _) | (Some("warn"), true) => ExitCode::from(FAILED),
+                _ => ExitCode::SUCCESS,
+            },
+            Err(error) => failed(&error, global.json),
+        }
+    }
+}
+
+async fn look(config: &Config) -> Result<Value> {
+    match connection::ask_server(config, Call::Doctor).await? {
+        Some(report) => Ok(report),
+        None => Ok(of_findings(doctor::without_server(config, Clock::system().now()))),
+    }
+}
+
+fn unreadable(error: &Error) -> Finding {
+    Finding::bad(
+        "config",
+        format!("No server can start with these settings: {error}"),
+        "Mend that line and look again: ocmesh config check",
+    )
+}
+
+fn of_findings(findings: Vec<Finding>) -> Value {
+    api::doctor::report(&Report {
+        at: Clock::system().now(),
+        findings,
+    })
+}
+
+fn failed(error: &Error, json: bool) -> ExitCode {
+    complain(error, json);
+    ExitCode::from(exit_code(error))
+}
+
+fn show(report: &Value, json: bool) -> Result<String> {
+    if json {
+        return serde_json::to_string_pretty(report).map_err(Error::internal);
+    }
+    let findings = report["findings"].as_array().map_or(&[] as &[Value], Vec::as_slice);
+    let needing = findings
+        .iter()
+        .filter(|finding| finding["state"] == "warn" || finding["state"] == "bad");
+    let mut lines = vec![match needing.count() {
+        0 => "All well".to_owned(),
+        1 => "1 thing needs you".to_owned(),
+        number => format!("{number} things need you"),
+    }];
+    lines.extend(findings.iter().map(|finding| {
+        let cell = |name: &str| table::clean(&table::field(finding, name));
+        let line = format!(
+            "  {:<7} {:<14} {}   {}",
+            cell("state"),
+            cell("check"),
+            cell("sentence"),
+            cell("remedy")
+        );
+        line.trim_end().to_owned()
+    }));
+    Ok(lines.join("\n"))
+}
+
+/// Says what will be in the file before it is written.
+pub fn support_bundle(file: Option<PathBuf>) -> Request {
+    let file = file.unwrap_or_else(|| {
+        let day: String = Clock::system().now().to_string().chars().take(10).collect();
+        PathBuf::from(format!("ocmesh-support-{day}.zip"))
+    });
+    eprintln!("{} will have:", file.display());
+    for (name, about) in bundle::CONTENTS {
+        eprintln!("  {name:<14} {about}");
+    }
+    eprintln!("Names of people and secrets are left out. Read it before you send it to anybody.");
+    Request::new(Call::SupportBundle, |_| String::new()).download(file)
+}
