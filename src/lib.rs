@@ -34,13 +34,14 @@
 //! 27. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
 //! 28. [`tls`] — certificates: had, kept, renewed
 //! 29. [`backup`] — copies of all that is kept: made, read back, put in place again
-//! 30. [`site`] — the parts of one server, put together
-//! 31. [`doctor`] — whether all is well, and what to do where it is not
-//! 32. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 33. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 34. [`web`] — the edge for people: pages
-//! 35. [`app`] — listeners and workers, started and stopped
-//! 36. [`cli`] — the command line
+//! 30. [`proxy`] — the reverse proxy in front: whose word is believed, and what is wrong with it
+//! 31. [`site`] — the parts of one server, put together
+//! 32. [`doctor`] — whether all is well, and what to do where it is not
+//! 33. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 34. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 35. [`web`] — the edge for people: pages
+//! 36. [`app`] — listeners and workers, started and stopped
+//! 37. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.
@@ -71,6 +72,7 @@ pub mod notify;
 pub mod ocm;
 pub mod outbox;
 pub mod peers;
+pub mod proxy;
 pub mod random;
 pub mod remote;
 pub mod requests;

@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::notify::Notices;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
+use crate::proxy::Proxy;
 use crate::remote::Remote;
 use crate::requests::Requests;
 use crate::secret::Secret;
@@ -75,6 +76,7 @@ pub struct Site {
     pub notices: Notices,
     pub certificates: Certificates,
     pub backups: Backups,
+    pub proxy: Proxy,
 }
 
 impl Site {
@@ -126,6 +128,7 @@ impl Site {
         let site = Self {
             certificates: Certificates::open(&config, clock.clone(), notices.clone(), metrics.clone())?,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
+            proxy: Proxy::new(&config),
             metrics,
             notices,
             users: Users::new(store.clone(), config.accounts.clone()),
