@@ -43,12 +43,12 @@ pub fn stranger(request: &HttpRequest, site: &Site) -> By {
 }
 
 /// What the proxy in front calls this request; without one, whoever asks could have written it.
-fn request_id(request: &HttpRequest, site: &Site) -> Option<String> {
+pub(super) fn request_id(request: &HttpRequest, site: &Site) -> Option<String> {
     if !site.proxy.believes(request.peer_addr()?.ip()) {
         return None;
     }
     let id = text(request, "x-request-id")?;
-    let good = id.len() <= LONGEST_ID && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let good = (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     good.then(|| id.to_owned())
 }
 
