@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -239,6 +240,8 @@ async fn invites(server: &TestServer, rogue: &Rogue, seen: &mut Seen) {
     });
     let answer = rogue.post(server, "/ocm/invite-accepted", &body).await;
     seen.keep_answer("invite-accepted-answer", answer).await;
+    // A signature counts once.
+    server.clock.step(Duration::from_secs(1));
     let again = rogue.post(server, "/ocm/invite-accepted", &body).await;
     assert_eq!(again.status(), 409);
     // And the other way round.
