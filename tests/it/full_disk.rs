@@ -36,7 +36,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// A disk with these options of tmpfs; none where a test may not mount anything.
+    /// A disk with these options of tmpfs, larger than the 64 MiB that are kept from people's files; none where a test may not mount anything.
     fn mounted(options: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let disk = dir.path().join("disk");
@@ -269,7 +269,7 @@ impl Trial {
 
 #[actix_web::test]
 async fn t82_with_a_full_disk_nothing_that_was_answered_is_lost_and_reading_goes_on() {
-    let Some((mut trial, server)) = Box::pin(Trial::set_up("size=24m")).await else {
+    let Some((mut trial, server)) = Box::pin(Trial::set_up("size=96m")).await else {
         return;
     };
     let mut promised = BTreeSet::new();
@@ -320,7 +320,7 @@ async fn t82_with_a_full_disk_nothing_that_was_answered_is_lost_and_reading_goes
 
 #[actix_web::test]
 async fn t82_without_inodes_nothing_new_is_stored_and_nothing_is_lost() {
-    let Some((mut trial, server)) = Box::pin(Trial::set_up("size=64m,nr_inodes=400")).await else {
+    let Some((mut trial, server)) = Box::pin(Trial::set_up("size=96m,nr_inodes=400")).await else {
         return;
     };
     let mut files = 0;
@@ -355,7 +355,7 @@ async fn t82_without_inodes_nothing_new_is_stored_and_nothing_is_lost() {
 
 #[actix_web::test]
 async fn t82_a_disk_that_can_only_be_read_stops_the_start_by_name_and_is_not_changed() {
-    let Some((trial, server)) = Box::pin(Trial::set_up("size=24m")).await else {
+    let Some((trial, server)) = Box::pin(Trial::set_up("size=96m")).await else {
         return;
     };
     server.kill();

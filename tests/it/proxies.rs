@@ -167,11 +167,11 @@ impl Behind {
                 let block = &blocks(GUIDE, "caddyfile")[0].text;
                 let text = replaced(block, UPSTREAM, &site.upstream());
                 let opened = format!(
-                    "https://{}:{} {{\n\tbind 127.0.0.1\n\ttls {1}/good.pem {1}/good.key\n",
+                    "https://{}:{} {{\n\tbind 127.0.0.1\n\ttls {at}/good.pem {at}/good.key\n",
                     site.name,
                     site.port,
-                )
-                .replace("{1}", &at.display().to_string());
+                    at = at.display(),
+                );
                 change(replaced(&text, &format!("{NAME} {{\n"), &opened))
             })
             .collect();
@@ -443,7 +443,7 @@ async fn says_who_asks(behind: &Behind, rogue: &Rogue) {
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
     let audit = behind.audit().await;
-    let noted = audit.iter().find(|entry| entry["verb"] == "share.received").unwrap();
+    let noted = audit.iter().find(|entry| entry["did"] == "share.received").unwrap();
     assert_eq!(noted["from"], SOMEBODY, "{noted}");
     let id = noted["request"].as_str().unwrap();
     assert!(id.len() >= 32 && id != "made-up", "{noted}");
@@ -536,7 +536,7 @@ async fn a_request_past_the_proxy_is_from_where_it_comes() {
     assert_eq!(request.send().await.unwrap().status(), 201);
     let filter = Filter::default();
     let audit = server.call(Call::AuditList { filter, limit: None }).await.unwrap();
-    let noted = audit.as_array().unwrap().iter().find(|entry| entry["verb"] == "share.received");
+    let noted = audit.as_array().unwrap().iter().find(|entry| entry["did"] == "share.received");
     let noted = noted.unwrap();
     assert_eq!(noted["from"], SOMEBODY);
     assert_ne!(noted["request"], "made-up");

@@ -19,15 +19,17 @@ use ocmesh::ocm::share::ShareCreationNotification;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::harness::Kind;
 use crate::harness::Recorded;
 use crate::harness::Reply;
 use crate::harness::Rogue;
+use crate::harness::Standin;
 use crate::harness::TestServer;
 use crate::harness::http;
 use crate::harness::mode;
 
 /// The headers that mean something to the protocol, in the order in which they are shown.
-const HEADERS: [&str; 11] = [
+const HEADERS: [&str; 12] = [
     "host",
     "authorization",
     "depth",
@@ -36,6 +38,7 @@ const HEADERS: [&str; 11] = [
     "www-authenticate",
     "content-length",
     "content-digest",
+    "digest",
     "date",
     "signature-input",
     "signature",
@@ -58,6 +61,8 @@ const VARYING: [(&str, &str); 9] = [
 struct Seen {
     ours: String,
     theirs: String,
+    /// The name of our key, which ends in letters that are others each time.
+    kid: String,
     blocks: Vec<(&'static str, String)>,
 }
 
@@ -66,12 +71,15 @@ impl Seen {
         Self {
             ours: server.provider().to_string(),
             theirs: rogue.provider.to_string(),
+            kid: server.site().keys.active().kid().to_owned(),
             blocks: Vec::new(),
         }
     }
 
     fn named(&self, text: &str) -> String {
-        let mut text = text.to_owned();
+        let (kid, _) = self.kid.rsplit_once('-').unwrap();
+        let mut text = text.replace(&self.kid, &format!("{kid}-DPSZbn3p"));
+        text = text.replace("ADA of the tests", "Ada Lovelace");
         for (host, name) in [(&self.ours, "cloud.a.example"), (&self.theirs, "cloud.b.example")] {
             text = text.replace(&format!("http://{host}"), &format!("https://{name}"));
             text = text.replace(&host.replace(':', "%3A"), name).replace(host, name);
@@ -97,7 +105,11 @@ impl Seen {
                 let value = match name {
                     "content-length" => "<length>".to_owned(),
                     "content-digest" => "sha-256=:<digest>:".to_owned(),
-                    "signature" => "ocm=:<signature>:".to_owned(),
+                    "digest" => "SHA-256=<digest>".to_owned(),
+                    "signature" => match value.split_once("signature=\"") {
+                        Some((before, _)) => format!("{before}signature=\"<signature>\""),
+                        None => "ocm=:<signature>:".to_owned(),
+                    },
                     "authorization" => "Bearer <access token>".to_owned(),
                     _ => value,
                 };
@@ -109,7 +121,7 @@ impl Seen {
 
     /// What we sent.
     fn keep_request(&mut self, name: &'static str, request: &Recorded) {
-        let path = self.settled_path(&request.path);
+        let path = settled_path(&request.path);
         let first = format!("{} {path} HTTP/1.1", request.method);
         let head = self.head(&first, &|name| request.headers.get(name).cloned());
         let body = match serde_json::from_slice::<Value>(&request.body) {
@@ -147,13 +159,6 @@ impl Seen {
         self.named(&format!("{before}{code}"))
     }
 
-    fn settled_path(&self, path: &str) -> String {
-        let end = path.rsplit('/').next().unwrap_or_default();
-        match !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => format!("{}1234567890", &path[..path.len() - end.len()]),
-            false => path.to_owned(),
-        }
-    }
 }
 
 fn settle(value: &mut Value) {
@@ -164,7 +169,9 @@ fn settle(value: &mut Value) {
                 let varying = VARYING.iter().find(|(varying, _)| varying == name);
                 match (varying, &value) {
                     (Some((_, settled)), Value::String(_)) => *value = json!(settled),
-                    _ if name == "uri" && value.as_str().is_some_and(is_number) => *value = json!("1234567890"),
+                    _ if matches!(name.as_str(), "uri" | "url") => {
+                        *value = json!(settled_path(value.as_str().unwrap_or_default()));
+                    }
                     _ => settle(value),
                 }
             }
@@ -173,8 +180,13 @@ fn settle(value: &mut Value) {
     }
 }
 
-fn is_number(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
+/// A path that ends in the number of a share ends in one that is always the same.
+fn settled_path(path: &str) -> String {
+    let end = path.rsplit('/').next().unwrap_or_default();
+    match !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => format!("{}1234567890", &path[..path.len() - end.len()]),
+        false => path.to_owned(),
+    }
 }
 
 /// The text that is signed, made from what arrived as RFC 9421 says and not by our own code; and that our published key
@@ -260,10 +272,6 @@ async fn we_share(server: &TestServer, rogue: &Rogue, keys: &Value, seen: &mut S
     seen.blocks.push(("signature-base", seen.named(&base)));
     seen.keep_request("share", &request);
     let share = ShareCreationNotification::parse(&request.body).unwrap();
-    for (name, id) in [("share-options", "nextcloud-31"), ("share-both", "opencloud")] {
-        let dialect = dialect::named(id).unwrap();
-        seen.keep_json(name, &dialect.share(&share, dialect.spelling));
-    }
     // They fetch it.
     let secret = share.webdav.shared_secret.expose().to_owned();
     let client = rogue.provider.to_string().replace(':', "%3A");
@@ -352,6 +360,21 @@ async fn refusals(server: &TestServer, rogue: &Rogue, seen: &mut Seen) {
     seen.keep_answer("unsupported-refusal", answer).await;
 }
 
+/// A share as this product gets it.
+async fn product(name: &'static str, kind: Kind) -> (&'static str, String) {
+    let server = TestServer::start().await;
+    server.user("ada").await;
+    server.put_file("ada", "/report.pdf", "hello").await;
+    let standin = Standin::start(kind).await;
+    server.rule(&standin.provider().to_string(), true).await;
+    server.share("ada", "/report.pdf", &standin.address(), false).await.unwrap();
+    server.deliver().await;
+    let mut seen = Seen::new(&server, &standin.rogue);
+    let posted = standin.rogue.seen().into_iter().find(|request| request.path.ends_with("/shares"));
+    seen.keep_request(name, &posted.unwrap());
+    seen.blocks.remove(0)
+}
+
 /// What is written differently, product by product.
 fn dialects() -> String {
     let mut table = "| Known as | `protocol` in a share | Folder is sent as | In notifications | Waits at most |\n\
@@ -419,6 +442,8 @@ fn rewritten(guide: &str, seen: &[(&'static str, String)]) -> (String, Vec<Strin
 async fn each_message_in_the_guide_for_implementers_is_one_that_was_really_traded() {
     let mut seen = Box::pin(story()).await.blocks;
     seen.push(("dialects", dialects()));
+    seen.push(Box::pin(product("share-to-nextcloud", Kind::Nextcloud34)).await);
+    seen.push(Box::pin(product("share-to-opencloud", Kind::Opencloud2026)).await);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/federation.md");
     let guide = fs::read_to_string(&path).unwrap();
     let (fresh, found) = rewritten(&guide, &seen);
