@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::notify::Notices;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
+use crate::proxy::Proxy;
 use crate::remote::Remote;
 use crate::requests::Requests;
 use crate::secret::Secret;
@@ -94,6 +95,7 @@ pub struct Site {
     pub mail: Mail,
     /// What was found when it was looked at last.
     pub last_findings: findings::Last,
+    pub proxy: Proxy,
 }
 
 impl Site {
@@ -218,6 +220,7 @@ impl Site {
             certificates,
             numbers_token,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
+            proxy: Proxy::new(&config),
             notices,
             users: match same {
                 Some(same) => users.remembering(&same.users),
