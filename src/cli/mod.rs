@@ -1,6 +1,7 @@
 //! The command line: one file per noun; thin: makes a call, prints its answer as a table or as JSON.
 
 mod audit;
+mod completions;
 mod config;
 mod connection;
 mod contact;
@@ -13,6 +14,7 @@ mod peer;
 mod queue;
 mod request;
 mod serve;
+mod service;
 mod share;
 mod table;
 mod user;
@@ -108,6 +110,20 @@ enum Command {
     /// The settings
     #[command(subcommand)]
     Config(config::Verb),
+    /// This server as a service of the system
+    #[command(subcommand)]
+    Service(service::Verb),
+    /// Print what completes this command in a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual, or write it and a page for each command into a folder
+    Man { dir: Option<PathBuf> },
+}
+
+impl Command {
+    /// Whether it is about this program or machine, and no settings have to be there, or right.
+    fn stands_alone(&self) -> bool {
+        matches!(self, Self::Service(_) | Self::Completions { .. } | Self::Man { .. })
+    }
 }
 
 /// A call, what follows it, and how its answer is shown to a person.
@@ -171,9 +187,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
             }
         }
     }
-    let outcome = Config::load(arguments.global.config.as_deref()).and_then(|config| {
+    let alone = arguments.command.stands_alone();
+    let loaded = match alone {
+        true => Ok(Config::default()),
+        false => Config::load(arguments.global.config.as_deref()),
+    };
+    let outcome = loaded.and_then(|config| {
         let served = matches!(arguments.command, Command::Serve);
-        if !served && !matches!(arguments.command, Command::Demo { .. }) {
+        if !served && !alone && !matches!(arguments.command, Command::Demo { .. }) {
             there_is_a_server(arguments.global.config.is_some(), &config)?;
         }
         start_log(&config, served);
@@ -223,6 +244,12 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Key(verb) => verb.request(),
         Command::Audit(verb) => verb.request()?,
         Command::Config(verb) => verb.request(),
+        Command::Service(verb) => return service::run(verb, global.yes, global.json),
+        Command::Completions { shell } => return print(completions::completions(shell)?.trim_end()),
+        Command::Man { dir } => {
+            let page = completions::manual(dir.as_deref())?;
+            return page.map_or(Ok(()), |page| print(page.trim_end()));
+        }
     };
     confirm(request.danger.as_deref(), global.yes)?;
     if std::io::stdin().is_terminal() {
