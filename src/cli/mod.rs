@@ -1,6 +1,7 @@
 //! The command line: one file per noun; thin: makes a call, prints its answer as a table or as JSON.
 
 mod audit;
+mod completions;
 mod config;
 mod connection;
 mod contact;
@@ -18,6 +19,7 @@ mod peer;
 mod queue;
 mod request;
 mod serve;
+mod service;
 mod share;
 mod status;
 mod table;
@@ -138,6 +140,13 @@ enum Command {
     Config(config::Verb),
     /// Print the numbers that Prometheus reads, once
     Metrics,
+    /// This server as a service of the system
+    #[command(subcommand)]
+    Service(service::Verb),
+    /// Print what completes this command in a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual, or write it and a page for each command into a folder
+    Man { dir: Option<PathBuf> },
 }
 
 /// A call, what follows it, and how its answer is shown to a person.
@@ -201,25 +210,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
     if let Command::Doctor(doctor) = &arguments.command {
         return doctor.run(&arguments.global);
     }
-    if let Command::Config(verb) = &arguments.command {
-        let said = verb.here(arguments.global.config.as_deref());
-        match said.and_then(|said| said.map(|text| print(&text)).transpose()) {
-            Ok(Some(())) => return ExitCode::SUCCESS,
-            Ok(None) => {}
-            Err(error) => {
-                complain(&error, json);
-                return ExitCode::from(exit_code(&error));
-            }
-        }
-    }
-    if let Command::Init(wishes) = &arguments.command {
-        return match wishes.write(arguments.global.config.as_deref()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error, json);
-                ExitCode::from(exit_code(&error))
-            }
-        };
+    if let Some(outcome) = without_settings(&arguments).transpose() {
+        return told(outcome, json);
     }
     let flags = match &arguments.command {
         Command::Serve(wishes) => wishes.flags(),
@@ -233,6 +225,30 @@ pub fn run(arguments: Arguments) -> ExitCode {
         log::start(&config, served);
         actix_web::rt::System::new().block_on(execute(arguments, config))
     });
+    told(outcome, json)
+}
+
+/// What is about this program or machine: no settings have to be there, or right. Nothing for all else.
+fn without_settings(arguments: &Arguments) -> Result<Option<()>> {
+    let Global { config, json, yes, .. } = &arguments.global;
+    let text = match &arguments.command {
+        Command::Config(verb) => match verb.here(config.as_deref())? {
+            Some(said) => said,
+            None => return Ok(None),
+        },
+        Command::Init(wishes) => return wishes.write(config.as_deref()).map(Some),
+        Command::Service(verb) => return service::run(verb, *yes, *json).map(Some),
+        Command::Completions { shell } => completions::completions(*shell)?,
+        Command::Man { dir } => match completions::manual(dir.as_deref())? {
+            Some(page) => page,
+            None => return Ok(Some(())),
+        },
+        _ => return Ok(None),
+    };
+    print(text.trim_end()).map(Some)
+}
+
+fn told(outcome: Result<()>, json: bool) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -290,6 +306,8 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Metrics => Request::new(Call::Metrics, |answer| {
             table::field(answer, "text").trim_end().to_owned()
         }),
+        // Without settings, and done before.
+        Command::Service(_) | Command::Completions { .. } | Command::Man { .. } => return Ok(()),
     };
     confirm(request.danger.as_deref(), global.yes)?;
     if std::io::stdin().is_terminal() {

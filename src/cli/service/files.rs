@@ -1,0 +1,194 @@
+//! What a service is made of: the unit, the user and the settings, each from the one place that the packages use, too.
+
+use clap::ValueEnum;
+
+use crate::config::PublicUrl;
+use crate::error::Error;
+use crate::error::Result;
+
+/// What people put there by hand lies in `/usr/local`, apart from what packages bring.
+pub const BINARY: &str = "/usr/local/bin/ocmesh";
+pub const UNIT: &str = "/etc/systemd/system/ocmesh.service";
+pub const USER: &str = "/etc/sysusers.d/ocmesh.conf";
+pub const SETTINGS: &str = "/etc/ocm/ocm.toml";
+pub const DATA: &str = "/var/lib/ocm";
+
+/// The same, as a package brings it.
+pub const PACKAGED_BINARY: &str = "/usr/bin/ocmesh";
+pub const PACKAGED_UNITS: [&str; 2] = [
+    "/usr/lib/systemd/system/ocmesh.service",
+    "/lib/systemd/system/ocmesh.service",
+];
+
+const PACKAGED_UNIT: &str = include_str!("../../../packaging/ocmesh.service");
+const PACKAGED_SETTINGS: &str = include_str!("../../../packaging/ocm.toml");
+pub const USER_TEXT: &str = include_str!("../../../packaging/sysusers.conf");
+
+/// Who does TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Tls {
+    /// This server, with a certificate that it orders; it takes ports 80 and 443
+    #[default]
+    Acme,
+    /// A reverse proxy in front, on this machine; the server listens on 127.0.0.1:8080
+    Proxy,
+    /// This server, with an authority of its own, for a lab; it takes ports 80 and 443
+    SelfSigned,
+}
+
+/// What the new service shall be.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Wishes {
+    /// The name of the server, such as cloud.example.org; without it, it answers this machine only
+    pub domain: Option<String>,
+    /// Who does TLS
+    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
+    pub tls: Tls,
+    /// Agree to the terms of service of the certificate authority
+    #[arg(long)]
+    pub agree_tos: bool,
+    /// Whom the certificate authority may write to
+    #[arg(long, value_name = "ADDRESS")]
+    pub acme_email: Option<String>,
+}
+
+impl Wishes {
+    /// The address that follows from the domain.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::error::Reason::Invalid`] for what is not just a name.
+    pub fn public_url(&self) -> Result<Option<PublicUrl>> {
+        let Some(domain) = &self.domain else {
+            return Ok(None);
+        };
+        let url = PublicUrl::parse(&format!("https://{domain}"));
+        let is_name = domain.contains('.') && !domain.contains(['/', ':', '@']);
+        match url {
+            Ok(url) if is_name => Ok(Some(url)),
+            _ => Err(Error::invalid(
+                "DOMAIN",
+                format!("{domain:?}: say only the name, such as cloud.example.org."),
+            )),
+        }
+    }
+
+    /// Whether an authority must be agreed with before anything is ordered there.
+    pub fn needs_agreement(&self) -> bool {
+        self.domain.is_some() && self.tls == Tls::Acme && !self.agree_tos
+    }
+}
+
+/// The unit for a binary that was put in place by hand.
+pub fn unit() -> String {
+    PACKAGED_UNIT.replace(PACKAGED_BINARY, BINARY)
+}
+
+/// Whether nobody has written anything of their own into these settings yet: they are as a package brings them.
+pub fn are_untouched(settings: &str) -> bool {
+    settings == PACKAGED_SETTINGS
+}
+
+/// The settings to begin with.
+///
+/// # Errors
+///
+/// As [`Wishes::public_url`].
+pub fn settings(wishes: &Wishes) -> Result<String> {
+    let Some(url) = wishes.public_url()? else {
+        return Ok(PACKAGED_SETTINGS.to_owned());
+    };
+    let mut server = format!("public_url = {}\n", quoted(url.origin()));
+    let mut tls = String::new();
+    match wishes.tls {
+        Tls::Acme => {
+            tls.push_str("mode = \"acme\"\n");
+            tls.push_str(&format!("acme_agree_tos = {}\n", wishes.agree_tos));
+            if let Some(address) = &wishes.acme_email {
+                tls.push_str(&format!("acme_email = {}\n", quoted(address)));
+            }
+        }
+        Tls::Proxy => tls.push_str("mode = \"proxy\"\n"),
+        Tls::SelfSigned => tls.push_str("mode = \"self-signed\"\n"),
+    }
+    if wishes.tls == Tls::Proxy {
+        server.push_str("listen = [\"127.0.0.1:8080\"]\n");
+    } else {
+        server.push_str("listen = [\"[::]:443\"]\nlisten_http = [\"[::]:80\"]\n");
+    }
+    let text = PACKAGED_SETTINGS.replace("# public_url = \"https://cloud.example.org\"\n", &server);
+    Ok(format!("{text}\n[tls]\n{tls}"))
+}
+
+/// A text as a file in TOML has it.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::config::TlsMode;
+
+    use super::*;
+
+    fn wishes(domain: &str, tls: Tls) -> Wishes {
+        Wishes {
+            domain: Some(domain.to_owned()),
+            tls,
+            agree_tos: true,
+            acme_email: Some("admin@example.org".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_settings_to_begin_with_are_right_for_each_way_to_do_tls() {
+        let check = |tls, mode, listen: &str| {
+            let text = settings(&wishes("cloud.example.org", tls)).unwrap();
+            let config = Config::parse(&text, "ocm.toml").unwrap();
+            assert_eq!(config.server.public_url.origin(), "https://cloud.example.org");
+            assert_eq!(config.tls_mode(), mode);
+            assert_eq!(config.server.listen.0[0].to_string(), listen);
+            assert_eq!(config.server.data_dir.to_str(), Some(DATA));
+            config
+        };
+        let acme = check(Tls::Acme, TlsMode::Acme, "[::]:443");
+        assert!(acme.tls.acme_agree_tos);
+        assert_eq!(acme.tls.acme_email.as_deref(), Some("admin@example.org"));
+        check(Tls::SelfSigned, TlsMode::SelfSigned, "[::]:443");
+        let behind = check(Tls::Proxy, TlsMode::Proxy, "127.0.0.1:8080");
+        assert!(!behind.tls.acme_agree_tos);
+    }
+
+    #[test]
+    fn without_a_name_the_server_is_for_this_machine() {
+        let text = settings(&Wishes::default()).unwrap();
+        assert!(are_untouched(&text));
+        let config = Config::parse(&text, "ocm.toml").unwrap();
+        assert!(config.server.listen.0.iter().all(|address| address.ip().is_loopback()));
+    }
+
+    #[test]
+    fn only_a_name_is_a_domain() {
+        for wrong in [
+            "https://cloud.example.org",
+            "cloud.example.org/",
+            "cloud.example.org:8443",
+            "ada@cloud.example.org",
+            "cloud",
+            "",
+            "a b.example",
+        ] {
+            let error = wishes(wrong, Tls::Acme).public_url().unwrap_err();
+            assert!(error.message().contains("say only the name"), "{wrong:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_somebody_types_becomes_a_setting_of_its_own() {
+        let mut wishes = wishes("cloud.example.org", Tls::Acme);
+        wishes.acme_email = Some("a@b.c\"\nacme_directory = \"https://evil.example/\"".to_owned());
+        let config = Config::parse(&settings(&wishes).unwrap(), "ocm.toml").unwrap();
+        assert_eq!(config.tls.acme_directory, Config::default().tls.acme_directory);
+    }
+}
