@@ -131,6 +131,8 @@ reasons! {
     DataLocked "data-locked" Operator;
     DataNewer "data-newer" Operator;
     DataDamaged "data-damaged" Operator;
+    /// A backup that is not what it was when it was made, or is none.
+    BackupDamaged "backup-damaged" Invalid;
     ServerUnreachable "server-unreachable" Operator;
     DiskFull "disk-full" Busy;
     StoreStopped "store-stopped" Busy;

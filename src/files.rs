@@ -31,7 +31,9 @@ pub use arrivals::Announced;
 pub use arrivals::Arrivals;
 pub use arrivals::Arrived;
 pub use homes::Homes;
+pub use homes::free_space;
 pub use path::TreePath;
+pub use path::is_hidden;
 pub use upload::Upload;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

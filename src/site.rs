@@ -6,6 +6,7 @@ pub mod moving;
 use std::sync::Arc;
 
 use crate::audit::Audit;
+use crate::backup;
 use crate::backup::Backups;
 use crate::client;
 use crate::client::Client;
@@ -86,10 +87,15 @@ impl Site {
     pub async fn open(config: Config, world: World) -> Result<Self> {
         let config = Arc::new(config);
         let data = config.server.data_dir.clone();
-        let store = tokio::task::spawn_blocking(move || Store::open(&data, Options::default()))
-            .await
-            .map_err(Error::internal)??;
         let clock = world.clock;
+        let options = Options {
+            before_migration: backup::saver(&config, &clock),
+            ..Options::default()
+        };
+        let store = tokio::task::spawn_blocking(move || Store::open(&data, options))
+            .await
+            .map_err(Error::internal)?
+            .map_err(|refused| backup::advise(&config, refused))?;
         let keys = Arc::new(Keys::load(&config, store.clone(), clock.now()).await?);
         let audit = Audit::open(&config, store.clone(), clock.clone()).await?;
         let client = Client::new(&config, world.lookup)?;

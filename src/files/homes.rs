@@ -11,6 +11,16 @@ use crate::error::Result;
 use crate::files::Arrivals;
 use crate::files::Tree;
 
+/// The bytes that are still free on the disk of a folder.
+///
+/// # Errors
+///
+/// As the file system has it.
+pub fn free_space(folder: &Path) -> Result<u64> {
+    let disk = rustix::fs::statvfs(folder).map_err(std::io::Error::from)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// The folders of all users.
 #[derive(Clone)]
 pub struct Homes {
@@ -55,8 +65,7 @@ impl Homes {
     ///
     /// As the file system has it.
     pub fn free_space(&self) -> Result<u64> {
-        let disk = rustix::fs::statvfs(&self.top).map_err(std::io::Error::from)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        free_space(&self.top)
     }
 
     /// Removes what uploads left that a crash cut off (T-67).

@@ -67,6 +67,7 @@ pub use self::record::Index;
 pub use self::record::MAX_KEY;
 pub use self::record::MAX_VALUE;
 pub use self::record::Record;
+pub use self::renewal::Present;
 pub use self::renewal::Renewal;
 pub use self::txn::Txn;
 

@@ -17,6 +17,14 @@ use super::sled::load::Loader;
 use super::sled::start;
 use crate::error::Result;
 
+/// What a data directory holds.
+#[derive(Clone, Debug, Default)]
+pub struct Present {
+    /// How many records there are, by kind.
+    pub records: BTreeMap<String, u64>,
+    pub epoch: Epoch,
+}
+
 /// A data directory that nobody else may use meanwhile, and the new content that is made ready inside it.
 ///
 /// Dropped before [`Renewal::put_in_place`], it leaves everything as it was.
@@ -35,9 +43,9 @@ impl Renewal {
         })
     }
 
-    /// How many records of each kind there are now.
-    pub fn count(&self) -> Result<BTreeMap<String, u64>> {
-        load::count(&self.dir)
+    /// What is there now.
+    pub fn now(&self) -> Result<Present> {
+        load::look(&self.dir)
     }
 
     /// The directory in which the new content is made ready, and which is a data directory itself once it is loaded.
@@ -45,19 +53,24 @@ impl Renewal {
         self.dir.path().join(exchange::INCOMING)
     }
 
-    /// Fills the database of the new content. The epoch is the one after that of the lines and after that of what is there.
+    /// Fills the database of the new content with the lines that `feed` hands over. Whatever these say, it is of this epoch.
     ///
     /// # Errors
     ///
-    /// [`Reason::DataDamaged`](crate::error::Reason::DataDamaged) for a line that is none.
-    pub fn load(&self, lines: impl Iterator<Item = Result<String>>, epoch: Epoch) -> Result<()> {
+    /// [`Reason::DataDamaged`](crate::error::Reason::DataDamaged) for a line that is none; what `feed` returns.
+    pub fn load(
+        &self,
+        epoch: Epoch,
+        feed: &mut dyn FnMut(&mut dyn FnMut(String) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
         let mut loader = Loader::new(&self.incoming().join("db"), &Options::default())?;
-        for line in lines {
-            let entry = lines::entry(&line?)?;
-            if entry.0 != start::EPOCH_KEY {
-                loader.put(entry)?;
+        feed(&mut |line| {
+            let entry = lines::entry(&line)?;
+            if entry.0 == start::EPOCH_KEY {
+                return Ok(());
             }
-        }
+            loader.put(entry)
+        })?;
         loader.put((start::EPOCH_KEY.to_owned(), epoch.to_string().into_bytes()))?;
         loader.finish()
     }

@@ -15,7 +15,9 @@ use ::sled::Db;
 use super::caught;
 use super::start;
 use crate::error::Result;
+use crate::store::Epoch;
 use crate::store::Options;
+use crate::store::Present;
 use crate::store::dir;
 use crate::store::dir::DataDir;
 use crate::store::txn::Entry;
@@ -113,20 +115,23 @@ pub(super) fn entries(path: &Path, db: &Db) -> impl Iterator<Item = Result<Entry
     })
 }
 
-/// How many records of each kind there are in a directory that this process has taken, and what it says of itself.
-pub(in crate::store) fn count(dir: &DataDir) -> Result<BTreeMap<String, u64>> {
-    let mut counts = BTreeMap::new();
+/// What stands in a directory that this process has taken.
+pub(in crate::store) fn look(dir: &DataDir) -> Result<Present> {
+    let mut present = Present::default();
     if !dir.db().join("db").exists() {
-        return Ok(counts);
+        return Ok(present);
     }
     let db = start::open_db(dir, &Options::default())?;
     for entry in entries(dir.path(), &db) {
-        let (name, _) = entry?;
+        let (name, value) = entry?;
         let kind = name.split('/').next().unwrap_or_default();
-        *counts.entry(kind.to_owned()).or_default() += 1;
+        *present.records.entry(kind.to_owned()).or_default() += 1;
+        if name == start::EPOCH_KEY {
+            present.epoch = Epoch::read(&String::from_utf8_lossy(&value));
+        }
     }
     let _ = caught(|| drop(db));
-    Ok(counts)
+    Ok(present)
 }
 
 #[cfg(test)]
