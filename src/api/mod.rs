@@ -1,6 +1,7 @@
 //! The edge for programs: every command as a value, and what carries it out. The command line sends these over the
 //! admin socket, or runs them itself while no server does.
 
+mod backups;
 mod contacts;
 pub mod dealings;
 mod directories;
@@ -20,6 +21,7 @@ pub mod socket;
 pub use noted::rotation;
 use records::Format;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -354,6 +356,19 @@ pub enum Call {
         how: Rotation,
     },
     KeyCancel,
+    /// In the folder for backups, or to a file on the machine of the server.
+    BackupCreate {
+        file: Option<PathBuf>,
+        include_files: bool,
+    },
+    BackupList,
+    BackupPrune,
+    /// What waits to be confirmed since a restore.
+    BackupReview,
+    /// All that waits where none is named.
+    BackupConfirm {
+        id: Option<String>,
+    },
 }
 
 impl Call {
@@ -546,6 +561,11 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::KeyList => keys::list(site),
         Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
         Call::KeyCancel => later(|| keys::cancel(site)).await?,
+        Call::BackupCreate { file, include_files } => later(|| backups::create(site, file, include_files)).await?,
+        Call::BackupList => backups::list(site)?,
+        Call::BackupPrune => later(|| backups::prune(site)).await?,
+        Call::BackupReview => later(|| backups::review(site)).await?,
+        Call::BackupConfirm { id } => later(|| backups::confirm(site, id.as_deref())).await?,
     }))
 }
 

@@ -84,6 +84,9 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::QueueDrop { id } => did("delivery.drop", id),
         Call::KeyRotate { how } => made(rotation(*how)),
         Call::KeyCancel => made("key.cancel"),
+        Call::BackupCreate { .. } => made("backup.create"),
+        Call::BackupPrune => made("backup.prune"),
+        Call::BackupConfirm { id } => did("backup.confirm", id.as_deref().unwrap_or("all")),
         Call::InviteRead { .. }
         | Call::ContactShow { .. }
         | Call::PeerAsked
@@ -110,7 +113,9 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::PeerRecipe { .. }
         | Call::DirectoryList
         | Call::QueueList
-        | Call::KeyList => None,
+        | Call::KeyList
+        | Call::BackupList
+        | Call::BackupReview => None,
     }
 }
 

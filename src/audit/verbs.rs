@@ -16,6 +16,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("directory", "Directories"),
     ("delivery", "Deliveries"),
     ("key", "Signing keys"),
+    ("backup", "Backups"),
     ("audit", "Audit log"),
 ];
 
@@ -94,6 +95,12 @@ pub const VERBS: &[(&str, &str)] = &[
     ("key.rotate-now", "Replaced the signing key"),
     ("key.stolen", "Dropped all keys as stolen"),
     ("key.cancel", "Cancelled a new signing key"),
+    ("backup.create", "Made a backup"),
+    ("backup.check", "Read a backup once more"),
+    ("backup.prune", "Removed old backups"),
+    ("backup.download", "Took a backup along"),
+    ("backup.restore", "Put a backup back"),
+    ("backup.confirm", "Confirmed what came back with a backup"),
     ("audit.skipped", "Did more in this hour than is written down"),
 ];
 

@@ -59,12 +59,9 @@ pub(super) fn kept(backups: &[(Timestamp, bool)], keep: Keep) -> Vec<bool> {
     let mut order: Vec<usize> = (0..backups.len()).collect();
     order.sort_by_key(|at| std::cmp::Reverse(backups[*at].0));
     let mut kept = vec![false; backups.len()];
-    for newest in [
-        order.first(),
-        order.iter().find(|at| backups[**at].1),
-    ]
-    .into_iter()
-    .flatten()
+    for newest in [order.first(), order.iter().find(|at| backups[**at].1)]
+        .into_iter()
+        .flatten()
     {
         kept[*newest] = true;
     }
@@ -141,18 +138,32 @@ mod tests {
                 monthly: keep.2,
             };
             let kept = kept(&all, keep);
-            let kept: Vec<_> = backups.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(text, _)| *text).collect();
+            let kept: Vec<_> = backups
+                .iter()
+                .zip(&kept)
+                .filter(|(_, kept)| **kept)
+                .map(|(text, _)| *text)
+                .collect();
             assert_eq!(kept, expected, "{keep:?} of {backups:?}");
         };
         check((7, 4, 6), &[], &[]);
         check((0, 0, 0), &["2026-06-12", "2026-06-11"], &["2026-06-12"]);
         check(
             (2, 0, 0),
-            &["2026-06-10", "2026-06-12T03:00:00Z", "2026-06-12T09:00:00Z", "2026-06-11"],
+            &[
+                "2026-06-10",
+                "2026-06-12T03:00:00Z",
+                "2026-06-12T09:00:00Z",
+                "2026-06-11",
+            ],
             &["2026-06-12T09:00:00Z", "2026-06-11"],
         );
         // Days without a backup don't count.
-        check((2, 0, 0), &["2026-06-12", "2026-01-01", "2025-01-01"], &["2026-06-12", "2026-01-01"]);
+        check(
+            (2, 0, 0),
+            &["2026-06-12", "2026-01-01", "2025-01-01"],
+            &["2026-06-12", "2026-01-01"],
+        );
         // A week ends on Sunday, 14 June; a year may end in a week of the next.
         check(
             (1, 3, 0),
@@ -166,7 +177,11 @@ mod tests {
             &["2026-06-12", "2026-05-31"],
         );
         // The newest that was found whole is never removed, however old.
-        check((1, 0, 0), &["2026-06-12?", "2026-06-11?", "2025-01-01"], &["2026-06-12?", "2025-01-01"]);
+        check(
+            (1, 0, 0),
+            &["2026-06-12?", "2026-06-11?", "2025-01-01"],
+            &["2026-06-12?", "2025-01-01"],
+        );
         // Of one day, that which was found whole.
         check(
             (2, 0, 0),

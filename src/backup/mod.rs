@@ -286,13 +286,7 @@ fn busy() -> Error {
     )
 }
 
-fn make(
-    config: &Config,
-    store: &Store,
-    file: Option<PathBuf>,
-    include_files: bool,
-    now: Timestamp,
-) -> Result<Made> {
+fn make(config: &Config, store: &Store, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
     let folder = &config.backup.dir;
     let file = match file {
         Some(file) => file,
@@ -422,7 +416,9 @@ fn note_found(folder: &Path, file: &Path, at: Option<Timestamp>) -> Result<()> {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut whole = read_found(folder);
-    whole.by_name.retain(|known, _| *known != name && folder.join(known).exists());
+    whole
+        .by_name
+        .retain(|known, _| *known != name && folder.join(known).exists());
     if let (Some(at), Ok(Some(seal))) = (at, seal::read(file)) {
         whole.by_name.insert(name, Found { seal: seal.hash, at });
     }

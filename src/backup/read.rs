@@ -95,7 +95,9 @@ pub(super) fn open(path: &Path) -> Result<Archive> {
 /// What it says of itself.
 pub(super) fn manifest(path: &Path, archive: &mut Archive) -> Result<Manifest> {
     let unreadable = || damaged(path, "what it says of itself can't be read");
-    let entry = archive.by_name(MANIFEST).map_err(|cause| unreadable().caused_by(cause))?;
+    let entry = archive
+        .by_name(MANIFEST)
+        .map_err(|cause| unreadable().caused_by(cause))?;
     let mut text = Vec::new();
     entry
         .take(MAX_MANIFEST)
@@ -118,7 +120,9 @@ pub(super) fn manifest(path: &Path, archive: &mut Archive) -> Result<Manifest> {
 
 fn check_entry(path: &Path, archive: &mut Archive, expected: &Packed) -> Result<()> {
     let wrong = || damaged(path, &format!("{} is not what it was", expected.name));
-    let entry = archive.by_name(&expected.name).map_err(|cause| wrong().caused_by(cause))?;
+    let entry = archive
+        .by_name(&expected.name)
+        .map_err(|cause| wrong().caused_by(cause))?;
     let mut hashing = Hashing::new(io::sink());
     // One byte more than there should be is enough to know.
     io::copy(&mut entry.take(expected.size.saturating_add(1)), &mut hashing)

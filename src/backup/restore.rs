@@ -99,7 +99,10 @@ pub fn preview(config: &Config, file: &Path, rename: Option<&PublicUrl>) -> Resu
     let data = &config.server.data_dir;
     let instance = fs::read_to_string(data.join("instance_id")).ok();
     let now = match data.exists() {
-        true => Renewal::begin(data).and_then(|renewal| renewal.now()).ok().map(|now| now.records),
+        true => Renewal::begin(data)
+            .and_then(|renewal| renewal.now())
+            .ok()
+            .map(|now| now.records),
         false => Some(BTreeMap::new()),
     };
     let settings = settings_in(file)?;
@@ -222,7 +225,11 @@ fn load(renewal: &Renewal, file: &Path, manifest: &Manifest, epoch: Epoch) -> Re
 fn place(file: &Path, folder: &Path, name: &str) -> Result<PathBuf> {
     let relative = Path::new(name);
     let mut parts = relative.components();
-    let first = relative.iter().next().and_then(|first| first.to_str()).unwrap_or_default();
+    let first = relative
+        .iter()
+        .next()
+        .and_then(|first| first.to_str())
+        .unwrap_or_default();
     if parts.any(|part| !matches!(part, Component::Normal(_))) || write::NOT_PACKED.contains(&first) || first.is_empty()
     {
         return Err(read::damaged(file, "a name in it leads elsewhere"));
@@ -234,7 +241,11 @@ fn unpack(file: &Path, archive: &mut Archive, name: &str, place: &Path, modified
     if let Some(folder) = place.parent() {
         make_folder(folder)?;
     }
-    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)?;
+    let mut out = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(place)?;
     read::copy(file, archive, name, &mut out)?;
     let modified = modified.and_then(|seconds| u64::try_from(seconds).ok());
     if let Some(moment) = modified.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
@@ -268,7 +279,10 @@ fn give_to_owner_of(data: &Path, path: &Path) -> Result<()> {
         return Ok(());
     }
     give(path, owner.uid(), owner.gid()).map_err(|cause| {
-        let message = format!("What was restored can't be given to the owner of {}: {cause}.", data.display());
+        let message = format!(
+            "What was restored can't be given to the owner of {}: {cause}.",
+            data.display()
+        );
         Error::new(Reason::NotAllowed, message)
     })
 }

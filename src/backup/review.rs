@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
-use crate::invites::Invites;
 use crate::invites::InviteState;
+use crate::invites::Invites;
 use crate::invites::SentInvite;
 use crate::outbox::Delivery;
 use crate::outbox::Outbox;
@@ -108,10 +108,12 @@ pub async fn held(shares: &Shares, invites: &Invites, outbox: &Outbox) -> Result
         deliveries: every(async |page| outbox.held(&page).await).await?,
     };
     held.shares.sort_by(|a, b| (&a.user, &a.path).cmp(&(&b.user, &b.path)));
-    held.invites.sort_by(|a, b| (&a.user, a.created).cmp(&(&b.user, b.created)));
+    held.invites
+        .sort_by(|a, b| (&a.user, a.created).cmp(&(&b.user, b.created)));
     // What is about a share that waits goes on, or goes, with that.
     let waiting: Vec<&str> = held.shares.iter().map(|share| share.id.as_str()).collect();
-    held.deliveries.retain(|delivery| !waiting.contains(&delivery.share.as_str()));
+    held.deliveries
+        .retain(|delivery| !waiting.contains(&delivery.share.as_str()));
     Ok(held)
 }
 

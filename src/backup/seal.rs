@@ -98,7 +98,10 @@ impl<W> Hashing<W> {
     /// The bytes, and their SHA-256 in hexadecimal.
     pub(super) fn finish(self) -> (u64, String) {
         let hash = self.context.finish();
-        (self.size, hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+        (
+            self.size,
+            hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+        )
     }
 }
 

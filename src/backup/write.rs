@@ -142,7 +142,10 @@ fn size_of(path: &Path) -> Result<u64> {
 fn beside(contents: &Contents<'_>) -> Result<Vec<PathBuf>> {
     let config = contents.config;
     let mut found = Vec::new();
-    for entry in gone_is_none(fs::read_dir(&config.server.data_dir))?.into_iter().flatten() {
+    for entry in gone_is_none(fs::read_dir(&config.server.data_dir))?
+        .into_iter()
+        .flatten()
+    {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
@@ -171,7 +174,10 @@ fn pack(part: &Path, contents: &Contents<'_>, lines: &mut dyn Iterator<Item = Re
         zip: ZipWriter::new(BufWriter::with_capacity(1 << 16, file)),
         entries: Vec::new(),
     };
-    packer.zip.set_comment(seal::unsealed(&contents.instance)).map_err(failed)?;
+    packer
+        .zip
+        .set_comment(seal::unsealed(&contents.instance))
+        .map_err(failed)?;
     let facts = packer.records(lines)?;
     if let Some(file) = contents.config.file() {
         packer.file(file, SETTINGS)?;

@@ -207,7 +207,11 @@ mod tests {
                 let mut steps = 0;
                 let stopped = finish_with(path, &mut |_| {
                     steps += 1;
-                    if steps > stop_after { Err(io::Error::other("stop")) } else { Ok(()) }
+                    if steps > stop_after {
+                        Err(io::Error::other("stop"))
+                    } else {
+                        Ok(())
+                    }
                 })
                 .is_err();
                 finish(path).unwrap();

@@ -28,9 +28,7 @@ struct Read {
 
 impl Line {
     pub(super) fn of((name, bytes): &Entry) -> Result<Self> {
-        let (kind, key) = name
-            .split_once('/')
-            .ok_or_else(|| unreadable(name, "it has no kind"))?;
+        let (kind, key) = name.split_once('/').ok_or_else(|| unreadable(name, "it has no kind"))?;
         let value = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| unreadable(kind, "it is not text"));
         let quoted = |text: &str| serde_json::to_string(text).map_err(Error::internal);
         let (key, name) = (quoted(key)?, quoted(kind)?);

@@ -30,7 +30,12 @@ const STEPS: &[Step] = &[
     Step {
         from: 1,
         change: Some,
-        add: || vec![(start::EPOCH_KEY.to_owned(), super::Epoch::default().to_string().into_bytes())],
+        add: || {
+            vec![(
+                start::EPOCH_KEY.to_owned(),
+                super::Epoch::default().to_string().into_bytes(),
+            )]
+        },
     },
 ];
 
@@ -60,9 +65,16 @@ type Entries<'e> = &'e dyn Fn() -> Box<dyn Iterator<Item = Result<Entry>> + 'e>;
 /// Saves `entries`, which are of the format `from`, and makes a database of this format of them, beside the one in use.
 pub(super) fn make(dir: &DataDir, entries: Entries<'_>, from: u32, options: &Options) -> Result<()> {
     if let Some(save) = &options.before_migration.0 {
-        save(from, &mut entries().map(|entry| entry.and_then(|entry| Line::of(&entry))))?;
+        save(
+            from,
+            &mut entries().map(|entry| entry.and_then(|entry| Line::of(&entry))),
+        )?;
     }
-    tracing::info!(from, to = SCHEMA, "The data is brought from format {from} to format {SCHEMA}");
+    tracing::info!(
+        from,
+        to = SCHEMA,
+        "The data is brought from format {from} to format {SCHEMA}"
+    );
     let path = dir.path().join(exchange::INCOMING).join("db");
     build(Loader::new(&path, options)?, entries(), from, STEPS, SCHEMA)
 }

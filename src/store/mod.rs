@@ -163,7 +163,11 @@ impl Epoch {
     fn read(text: &str) -> Self {
         let mut words = text.split(' ').map(str::parse);
         Self {
-            number: words.next().and_then(Result::ok).and_then(|number: i64| number.try_into().ok()).unwrap_or(0),
+            number: words
+                .next()
+                .and_then(Result::ok)
+                .and_then(|number: i64| number.try_into().ok())
+                .unwrap_or(0),
             since: Timestamp(words.next().and_then(Result::ok).unwrap_or(0)),
         }
     }

@@ -3,6 +3,7 @@
 mod harness;
 
 mod architecture;
+mod backups;
 mod chromium;
 mod code_flow;
 mod command_line;

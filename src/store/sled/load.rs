@@ -1,6 +1,5 @@
 //! A database filled from entries, whole on disk before it is anyone's; and what stands in one that nobody has open.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
@@ -136,6 +135,8 @@ pub(in crate::store) fn look(dir: &DataDir) -> Result<Present> {
 
 #[cfg(test)]
 pub(in crate::store) mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// All that stands in a database, as text.

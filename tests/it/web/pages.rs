@@ -216,6 +216,7 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/welcome", welcome),
         ("/admin/queue", "/admin/queue".to_owned()),
         ("/admin/keys", "/admin/keys".to_owned()),
+        ("/admin/backups", "/admin/backups".to_owned()),
         ("/admin/keys/stolen", "/admin/keys/stolen".to_owned()),
     ]
 }
