@@ -85,6 +85,8 @@ pub struct Config {
     pub metrics: Metrics,
     #[serde(skip)]
     origins: Origins,
+    #[serde(skip)]
+    file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -563,6 +565,7 @@ impl Config {
     /// Relative paths are relative to the file that names them, not to where the server happens to be started.
     fn settle(mut self, file: Option<&Path>) -> Self {
         let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
+        self.file = file.map(Path::to_owned);
         self.server.data_dir = base.join(&self.server.data_dir);
         self.server.admin_socket = self.server.data_dir.join(&self.server.admin_socket);
         self.backup.dir = self.server.data_dir.join(&self.backup.dir);
@@ -581,6 +584,23 @@ impl Config {
             *path = secrets::place(base, path);
         }
         self
+    }
+
+    /// The file that was read, where there was one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The files that settings name and that hold secrets: for nothing but what reads them.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let named = [
+            &self.tls.cert_file,
+            &self.tls.key_file,
+            &self.mail.password_file,
+            &self.metrics.token_file,
+        ];
+        let webhooks = self.notify.webhook.iter().map(|webhook| &webhook.secret_file);
+        named.into_iter().flatten().chain(webhooks).map(PathBuf::as_path)
     }
 
     /// Where the value of `section.key` comes from; of several tables of one name, `section[2].key`.

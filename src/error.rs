@@ -148,6 +148,8 @@ reasons! {
     DataDamaged "data-damaged" Operator;
     /// The clock of this machine says a time before this program was written.
     ClockWrong "clock-wrong" Operator;
+    /// A backup that is not what it was when it was made, or is none.
+    BackupDamaged "backup-damaged" Invalid;
     ServerUnreachable "server-unreachable" Operator;
     DiskFull "disk-full" Busy;
     StoreStopped "store-stopped" Busy;

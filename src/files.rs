@@ -34,6 +34,7 @@ pub use arrivals::Arrived;
 pub use homes::Homes;
 pub use path::TreePath;
 pub use room::Room;
+pub use path::is_hidden;
 pub use upload::Upload;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

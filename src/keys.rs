@@ -157,6 +157,13 @@ impl Keys {
         Ok(newest)
     }
 
+    /// Drops all keys of a server that was put back from a backup, and makes one: what the old ones have signed, such as the
+    /// tokens that open shares, is worth nothing from now on (T-86).
+    pub async fn renew(store: &Store, now: Timestamp) -> Result<()> {
+        let fresh = Ring::of(KeptKey::make(now)?);
+        store.run(async |txn| fresh.write(txn).await).await
+    }
+
     /// Drops the pending key before it has signed anything.
     ///
     /// # Errors

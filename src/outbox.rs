@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::clock::Timestamp;
 use crate::config::Span;
 use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
 use crate::ocm::address::Provider;
 use crate::random;
@@ -42,6 +43,8 @@ pub enum Cargo {
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
     Waiting,
+    /// Came back with a backup, and may have been delivered since that was made: not sent until an admin says so (T-86).
+    Held,
     /// Out of tries, or refused for good; kept until someone retries or drops it.
     GivenUp,
 }
@@ -91,8 +94,10 @@ impl Record for Delivery {
 
     fn index(&self) -> Vec<Index> {
         let mut index = vec![Index::new("share", [&self.share])];
-        if self.progress == Progress::Waiting {
-            index.push(Index::new("due", self.due));
+        match self.progress {
+            Progress::Waiting => index.push(Index::new("due", self.due)),
+            Progress::Held => index.push(Index::new("held", ["yes"])),
+            Progress::GivenUp => {}
         }
         index
     }
@@ -173,12 +178,19 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// [`Reason::NotFound`](crate::error::Reason::NotFound).
+    /// [`Reason::NotFound`](crate::error::Reason::NotFound);
+    /// [`Reason::Conflict`](crate::error::Reason::Conflict) for one that is held: that is for an admin to decide.
     pub async fn retry(&self, id: &str, now: Timestamp) -> Result<Delivery> {
         let delivery = self
             .store
             .run(async |txn| {
                 let mut delivery = get(txn, id).await?;
+                if delivery.progress == Progress::Held {
+                    return Err(Error::new(
+                        Reason::Conflict,
+                        "This came back with a backup. It is sent once an admin has confirmed it.",
+                    ));
+                }
                 delivery.progress = Progress::Waiting;
                 delivery.due = now;
                 delivery.tries = 0;
@@ -189,6 +201,39 @@ impl Outbox {
         self.nudge();
         Ok(delivery)
     }
+
+    /// What is held since a restore.
+    pub async fn held(&self, page: &Page) -> Result<Listing<Delivery>> {
+        self.store
+            .read(async |txn| txn.find::<Delivery>("held", ["yes"], page).await)
+            .await
+    }
+
+    /// Lets a delivery that is held go on its way.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`](crate::error::Reason::NotFound).
+    pub async fn release(&self, id: &str, now: Timestamp) -> Result<()> {
+        self.store
+            .run(async |txn| {
+                let delivery = get(txn, id).await?;
+                release(txn, delivery, now).await
+            })
+            .await?;
+        self.nudge();
+        Ok(())
+    }
+}
+
+/// Puts a delivery that is held in line again; any other stays as it is.
+pub async fn release(txn: &mut Txn, mut delivery: Delivery, now: Timestamp) -> Result<()> {
+    if delivery.progress != Progress::Held {
+        return Ok(());
+    }
+    delivery.progress = Progress::Waiting;
+    delivery.due = now;
+    txn.put(&delivery).await
 }
 
 /// # Errors
@@ -214,7 +259,6 @@ pub async fn drop(txn: &mut Txn, id: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Reason;
 
     fn delivery() -> Delivery {
         let to = Provider::parse("b.example").unwrap();

@@ -9,6 +9,8 @@ mod vitals;
 use std::sync::Arc;
 
 use crate::audit::Audit;
+use crate::backup;
+use crate::backup;
 use crate::backup::Backups;
 use crate::client;
 use crate::client::Client;
@@ -106,7 +108,7 @@ impl Site {
     /// For the operator: as [`Store::open`]; [`Reason::ConfigInvalid`] for files that can't be read.
     pub async fn open(config: Config, world: World) -> Result<Self> {
         let config = Arc::new(config);
-        let store = open_store(&config).await?;
+        let store = open_store(&config, &world.clock).await?;
         let site = Box::pin(Self::assemble(config, world, store, None)).await?;
         site.finish_moves().await?;
         Ok(site)
@@ -135,7 +137,7 @@ impl Site {
             tracing::debug!(causes = error.causes(), "The stopped store is closed: {error}");
         }
         let config = Arc::clone(&self.config);
-        let store = open_store(&config).await?;
+        let store = open_store(&config, &world.clock).await?;
         let site = Box::pin(Self::assemble(config, world, store, Some(self))).await?;
         site.finish_moves().await?;
         Ok(site)
@@ -310,9 +312,14 @@ impl Site {
     }
 }
 
-async fn open_store(config: &Config) -> Result<Store> {
+async fn open_store(config: &Config, clock: &Clock) -> Result<Store> {
     let data = config.server.data_dir.clone();
-    tokio::task::spawn_blocking(move || Store::open(&data, Options::default()))
+    let options = Options {
+        before_migration: backup::saver(config, clock),
+        ..Options::default()
+    };
+    tokio::task::spawn_blocking(move || Store::open(&data, options))
         .await
         .map_err(Error::internal)?
+        .map_err(|refused| backup::advise(config, refused))
 }

@@ -48,7 +48,7 @@ pub async fn open_shares(site: &Site) -> Result<(Vec<SentShare>, Vec<ReceivedSha
             .await
     })
     .await?;
-    sent.retain(|share| share.open(now));
+    sent.retain(|share| share.in_force(now));
     let mut received = every(async |page| {
         site.store
             .read(async |txn| txn.list::<ReceivedShare>(Key::ALL, &page).await)

@@ -1,6 +1,7 @@
 //! The edge for programs: every command as a value, and what carries it out. The command line sends these over the
 //! admin socket, or runs them itself while no server does.
 
+mod backups;
 mod contacts;
 pub mod dealings;
 mod directories;
@@ -24,6 +25,7 @@ mod tls;
 pub use noted::rotation;
 use records::Format;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -378,6 +380,19 @@ pub enum Call {
     /// Looks at everything, from outside, too.
     Doctor,
     SupportBundle,
+    /// In the folder for backups, or to a file on the machine of the server.
+    BackupCreate {
+        file: Option<PathBuf>,
+        include_files: bool,
+    },
+    BackupList,
+    BackupPrune,
+    /// What waits to be confirmed since a restore.
+    BackupReview,
+    /// All that waits where none is named.
+    BackupConfirm {
+        id: Option<String>,
+    },
 }
 
 impl Call {
@@ -590,6 +605,11 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::TlsCa => tls::authority(site)?,
         Call::Doctor => later(|| doctor::check_up(site)).await?,
         Call::SupportBundle => return Ok(Answer::Content(later(|| doctor::support_bundle(site)).await?)),
+        Call::BackupCreate { file, include_files } => later(|| backups::create(site, file, include_files)).await?,
+        Call::BackupList => backups::list(site)?,
+        Call::BackupPrune => later(|| backups::prune(site)).await?,
+        Call::BackupReview => later(|| backups::review(site)).await?,
+        Call::BackupConfirm { id } => later(|| backups::confirm(site, id.as_deref())).await?,
     }))
 }
 

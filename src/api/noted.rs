@@ -89,6 +89,9 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::ConfigReload => made("settings.reread"),
         Call::TlsRenew => made("tls.renew"),
         Call::SupportBundle => made("support.bundle"),
+        Call::BackupCreate { .. } => made("backup.create"),
+        Call::BackupPrune => made("backup.prune"),
+        Call::BackupConfirm { id } => did("backup.confirm", id.as_deref().unwrap_or("all")),
         Call::InviteRead { .. }
         | Call::ContactShow { .. }
         | Call::PeerAsked
@@ -122,7 +125,9 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::TlsPreflight
         | Call::TlsCa
         | Call::NoticeList
-        | Call::Doctor => None,
+        | Call::Doctor
+        | Call::BackupList
+        | Call::BackupReview => None,
     }
 }
 

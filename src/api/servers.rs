@@ -178,8 +178,8 @@ pub async fn retry_for(site: &Site, host: &str) -> Result<Value> {
     for delivery in queue_for(site, &host).await? {
         match site.outbox.retry(&delivery.id, site.clock.now()).await {
             Ok(delivery) => retried.push(delivery),
-            // It was delivered meanwhile.
-            Err(error) if error.kind() == Kind::NotFound => {}
+            // It was delivered meanwhile, or waits for an admin since a restore.
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Conflict) => {}
             Err(error) => return Err(error),
         }
     }

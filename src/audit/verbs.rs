@@ -19,6 +19,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("key", "Signing keys"),
     ("settings", "Settings"),
     ("tls", "Certificate"),
+    ("backup", "Backups"),
     ("audit", "Audit log"),
     ("support", "Asking for help"),
 ];
@@ -102,6 +103,12 @@ pub const VERBS: &[(&str, &str)] = &[
     ("key.cancel", "Cancelled a new signing key"),
     ("settings.reread", "Had the settings read again"),
     ("tls.renew", "Had the certificate renewed"),
+    ("backup.create", "Made a backup"),
+    ("backup.check", "Read a backup once more"),
+    ("backup.prune", "Removed old backups"),
+    ("backup.download", "Took a backup along"),
+    ("backup.restore", "Put a backup back"),
+    ("backup.confirm", "Confirmed what came back with a backup"),
     ("audit.skipped", "Did more in this hour than is written down"),
     ("support.bundle", "Took what helpers need to know along as a file"),
 ];

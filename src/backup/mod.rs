@@ -1,13 +1,51 @@
 //! Copies of all that is kept: made while the server runs, read back at once, put in place again.
+//!
+//! A backup holds what opens things by necessity, signing keys and the secrets of shares: the file is for its owner alone
+//! (mode 0600, in a folder of mode 0700). What is known of the backups stands in their names, their last bytes, and one
+//! small file beside them, so that it outlasts a restore.
 
+mod keep;
+mod manifest;
+mod read;
+pub mod restore;
+pub mod review;
+mod seal;
+mod write;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
 
+use serde::Deserialize;
+use serde::Serialize;
+use tokio::sync::Mutex as Turn;
+
+use crate::clock::Clock;
 use crate::clock::Timestamp;
+use crate::config::AdminTopic;
 use crate::config::Config;
+use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
+use crate::notify::Notice;
 use crate::notify::Notices;
+use crate::store::SCHEMA;
+use crate::store::Saver;
 use crate::store::Store;
+
+pub use self::manifest::Manifest;
+pub use self::read::verify;
+
+/// After a failure, the schedule tries again no sooner.
+const AGAIN: Duration = Duration::from_secs(3600);
+/// When which backup was found whole, beside them.
+const FOUND_WHOLE: &str = "verified.json";
 
 /// A backup that was made.
 #[derive(Clone, Debug)]
@@ -20,31 +58,389 @@ pub struct Made {
     pub verified: Option<Timestamp>,
 }
 
+impl Made {
+    /// The name of the file, by which commands and pages know it.
+    pub fn name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// What is under way, and how the last one failed that did.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    pub since: Option<Timestamp>,
+    pub failure: Option<(Timestamp, Error)>,
+}
+
 /// The backups of one server. Clones are the same.
 #[derive(Clone)]
 pub struct Backups {
     config: Arc<Config>,
-    _store: Store,
-    _notices: Notices,
+    store: Store,
+    notices: Notices,
+    state: Arc<Mutex<State>>,
+    /// Held while one is made, or some are removed.
+    turn: Arc<Turn<()>>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct FoundWhole {
+    /// By the name of the file.
+    #[serde(flatten)]
+    by_name: BTreeMap<String, Found>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Found {
+    /// The hash at its end: another file under the same name was never looked at.
+    seal: String,
+    at: Timestamp,
 }
 
 impl Backups {
     pub fn new(config: Arc<Config>, store: Store, notices: Notices) -> Self {
         Self {
             config,
-            _store: store,
-            _notices: notices,
+            store,
+            notices,
+            state: Arc::default(),
+            turn: Arc::default(),
         }
     }
 
     /// All that are there, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// As the file system has it.
     pub fn list(&self) -> Result<Vec<Made>> {
-        Ok(Vec::new())
+        list(&self.config.backup.dir, self.store.instance_id())
     }
 
-    /// Makes one if it is time.
-    pub async fn run_due(&self, _now: Timestamp) -> Result<()> {
-        let _ = self.config.backup.every;
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the backups are on the disk of the data: what takes one may take both.
+    pub fn on_same_disk(&self) -> bool {
+        let disk = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+        let backups = &self.config.backup.dir;
+        // A folder that is still to be made will be where its parent is.
+        let there = backups.ancestors().find_map(disk);
+        there.is_some() && there == disk(&self.config.server.data_dir)
+    }
+
+    /// Whether there should be a newer one than there is: none was found whole in the last two periods.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::list`].
+    pub fn overdue(&self, now: Timestamp) -> Result<bool> {
+        let Some(every) = self.config.backup.every.0 else {
+            return Ok(false);
+        };
+        let newest = self.list()?.into_iter().find(|made| made.verified.is_some());
+        Ok(newest.is_none_or(|made| made.at.plus(every.saturating_mul(2)) < now))
+    }
+
+    /// Makes a backup in the folder for them, or under the name that is given, and reads it back.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Busy`] while another is made; [`Reason::AlreadyExists`]; [`Reason::DiskFull`] with the numbers;
+    /// [`Reason::ConfigInvalid`] naming what can't be written.
+    pub async fn make(&self, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
+        let _turn = self.turn.try_lock().map_err(|_| busy())?;
+        self.make_in_turn(file, include_files, now).await
+    }
+
+    /// The same for whoever does not wait for it: [`Self::state`] says how it goes.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Busy`] while another is made.
+    pub fn begin(&self, now: Timestamp) -> Result<()> {
+        let turn = Arc::clone(&self.turn).try_lock_owned().map_err(|_| busy())?;
+        self.lock().since = Some(now);
+        let backups = self.clone();
+        tokio::spawn(async move {
+            let _turn = turn;
+            let include_files = backups.config.backup.include_files;
+            if let Err(error) = backups.make_in_turn(None, include_files, now).await {
+                tracing::error!(causes = error.causes(), "No backup could be made: {error}");
+            }
+        });
         Ok(())
     }
+
+    /// Makes one if it is time, and removes those that are not kept any longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::make`]; admins are told.
+    pub async fn run_due(&self, now: Timestamp) -> Result<()> {
+        let Some(every) = self.config.backup.every.0 else {
+            return Ok(());
+        };
+        let tried = self.state().failure.map(|(at, _)| at);
+        if tried.is_some_and(|at| at <= now && now < at.plus(AGAIN.min(every))) {
+            return Ok(());
+        }
+        let newest = self.list()?.into_iter().find(|made| keep::is_scheduled(&made.name()));
+        if newest.is_some_and(|made| now < made.at.plus(every)) {
+            return Ok(());
+        }
+        let Ok(_turn) = self.turn.try_lock() else {
+            return Ok(());
+        };
+        if let Err(error) = self.make_in_turn(None, self.config.backup.include_files, now).await {
+            self.notices
+                .admins(Notice {
+                    topic: AdminTopic::Backup,
+                    about: "backup".to_owned(),
+                    sentence: "No backup could be made: {why}",
+                    values: vec![("why", error.message().to_owned())],
+                })
+                .await?;
+            return Err(error);
+        }
+        self.prune_in_turn().await.map(drop)
+    }
+
+    /// Removes those that are not kept any longer; gives their names.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Busy`] while one is made.
+    pub async fn prune(&self) -> Result<Vec<String>> {
+        let _turn = self.turn.try_lock().map_err(|_| busy())?;
+        self.prune_in_turn().await
+    }
+
+    /// Reads one of the backups once more.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`]; as [`verify`], and then it counts as not found whole.
+    pub async fn check(&self, name: &str, now: Timestamp) -> Result<Made> {
+        let made = self.find(name)?;
+        let folder = self.config.backup.dir.clone();
+        let file = made.file.clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            let outcome = verify(&file);
+            note_found(&folder, &file, outcome.is_ok().then_some(now))?;
+            outcome
+        });
+        checked.await.map_err(Error::internal)??;
+        self.find(name)
+    }
+
+    /// One of the backups, by the name of its file.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`].
+    pub fn find(&self, name: &str) -> Result<Made> {
+        let found = self.list()?.into_iter().find(|made| made.name() == name);
+        found.ok_or_else(|| Error::not_found("There is no such backup.").in_field("name"))
+    }
+
+    async fn make_in_turn(&self, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
+        self.lock().since = Some(now);
+        let (config, store) = (Arc::clone(&self.config), self.store.clone());
+        let made = tokio::task::spawn_blocking(move || make(&config, &store, file, include_files, now));
+        let outcome = made.await.map_err(Error::internal).flatten();
+        let mut state = self.lock();
+        state.since = None;
+        state.failure = outcome.as_ref().err().map(|error| (now, error.clone()));
+        outcome
+    }
+
+    async fn prune_in_turn(&self) -> Result<Vec<String>> {
+        let backups = self.clone();
+        let pruned = tokio::task::spawn_blocking(move || {
+            let mut made = backups.list()?;
+            made.retain(|made| keep::is_scheduled(&made.name()));
+            let times: Vec<_> = made.iter().map(|made| (made.at, made.verified.is_some())).collect();
+            let kept = keep::kept(&times, backups.config.backup.keep);
+            let mut gone = Vec::new();
+            for made in made.iter().zip(kept).filter(|(_, kept)| !kept).map(|(made, _)| made) {
+                fs::remove_file(&made.file).map_err(|cause| write::unwritable(&made.file, cause))?;
+                note_found(&backups.config.backup.dir, &made.file, None)?;
+                gone.push(made.name());
+            }
+            Ok(gone)
+        });
+        pruned.await.map_err(Error::internal)?
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn busy() -> Error {
+    Error::new(
+        Reason::Busy,
+        "A backup is being made already; try again when that one is done.",
+    )
+}
+
+fn make(config: &Config, store: &Store, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
+    let folder = &config.backup.dir;
+    let file = match file {
+        Some(file) => file,
+        None => {
+            write::make_folder(folder)?;
+            sweep(folder)?;
+            folder.join(keep::name(now))
+        }
+    };
+    let contents = write::Contents {
+        config,
+        instance: store.instance_id().to_owned(),
+        include_files,
+        now,
+    };
+    write::write(&file, &contents, &mut store.snapshot()?)?;
+    let size = fs::metadata(&file)?.len();
+    if file.parent() == Some(folder) {
+        note_found(folder, &file, Some(now))?;
+    }
+    tracing::info!(size, "A backup was made and found whole: {}", file.display());
+    Ok(Made {
+        file,
+        at: now,
+        size,
+        verified: Some(now),
+    })
+}
+
+/// What is done before the records of an earlier format are changed: they are saved, in the same folder.
+pub fn saver(config: &Config, clock: &Clock) -> Saver {
+    let (config, clock) = (config.clone(), clock.clone());
+    Saver::new(move |schema, lines| {
+        let now = clock.now();
+        let file = config.backup.dir.join(keep::name_before_update(now));
+        let instance = fs::read_to_string(config.server.data_dir.join("instance_id"))?;
+        let contents = write::Contents {
+            config: &config,
+            instance: instance.trim().to_owned(),
+            include_files: false,
+            now,
+        };
+        write::make_folder(&config.backup.dir)?;
+        write::write(&file, &contents, lines)?;
+        note_found(&config.backup.dir, &file, Some(now))?;
+        tracing::info!(
+            schema,
+            "Before the data is brought from format {schema} to format {SCHEMA}, it is saved in {}",
+            file.display()
+        );
+        Ok(())
+    })
+}
+
+/// What an operator with data of a later format can do, if a backup that fits is there.
+pub fn advise(config: &Config, refused: Error) -> Error {
+    if refused.reason() != Reason::DataNewer {
+        return refused;
+    }
+    let instance = fs::read_to_string(config.server.data_dir.join("instance_id")).unwrap_or_default();
+    let fits = |made: &Made| {
+        let manifest = read::open(&made.file).and_then(|mut archive| read::manifest(&made.file, &mut archive));
+        manifest.is_ok_and(|manifest| manifest.schema <= SCHEMA)
+    };
+    let found = list(&config.backup.dir, instance.trim()).ok();
+    match found.into_iter().flatten().find(fits) {
+        Some(made) => refused.and(&format!("The newest that fits: ocmesh restore {}", made.file.display())),
+        None => refused,
+    }
+}
+
+fn list(folder: &Path, instance: &str) -> Result<Vec<Made>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(write::unwritable(folder, cause)),
+    };
+    let whole = read_found(folder);
+    let mut made = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let (Some(at), file) = (keep::made_at(&name), entry.path()) else {
+            continue;
+        };
+        // One that somebody just removed, or that another installation put here, is none of ours.
+        let Ok(seal) = seal::read(&file) else { continue };
+        if seal.as_ref().is_some_and(|seal| seal.instance != instance) {
+            continue;
+        }
+        let found = whole.by_name.get(&name);
+        made.push(Made {
+            at,
+            size: entry.metadata().map_or(0, |metadata| metadata.len()),
+            verified: found
+                .filter(|found| seal.as_ref().is_some_and(|seal| seal.hash == found.seal))
+                .map(|found| found.at),
+            file,
+        });
+    }
+    made.sort_by(|a, b| (b.at, &b.file).cmp(&(a.at, &a.file)));
+    Ok(made)
+}
+
+/// Removes what was left of a backup that a stop cut off.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let unfinished = name.to_str().and_then(|name| name.strip_suffix(".part"));
+        if unfinished.is_some_and(|name| keep::made_at(name).is_some()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn read_found(folder: &Path) -> FoundWhole {
+    // Where it is lost, all that is lost is when they were looked at.
+    let text = fs::read(folder.join(FOUND_WHOLE)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Writes down that a backup in this folder was found whole, or was not.
+fn note_found(folder: &Path, file: &Path, at: Option<Timestamp>) -> Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut whole = read_found(folder);
+    whole
+        .by_name
+        .retain(|known, _| *known != name && folder.join(known).exists());
+    if let (Some(at), Ok(Some(seal))) = (at, seal::read(file)) {
+        whole.by_name.insert(name, Found { seal: seal.hash, at });
+    }
+    let text = serde_json::to_vec_pretty(&whole).map_err(Error::internal)?;
+    let new = folder.join(format!("{FOUND_WHOLE}.new"));
+    fs::write(&new, text)
+        .and_then(|()| fs::rename(&new, folder.join(FOUND_WHOLE)))
+        .map_err(|cause| write::unwritable(folder, cause))
+}
+
+/// Reads a backup wherever it lies; one in the folder of the backups counts as found whole from now on, or as not.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn check_file(config: &Config, file: &Path, now: Timestamp) -> Result<Manifest> {
+    let outcome = verify(file);
+    let folder = &config.backup.dir;
+    let ours = file.parent().and_then(|parent| parent.canonicalize().ok()) == folder.canonicalize().ok();
+    if ours && file.exists() {
+        // Whoever may only read them still learns how it is.
+        let _ = note_found(folder, file, outcome.is_ok().then_some(now));
+    }
+    outcome
 }

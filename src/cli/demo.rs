@@ -99,6 +99,7 @@ impl Actor {
         server.clone_into(&mut config.server.name);
         config.server.data_dir = dir.join(name);
         config.server.admin_socket = dir.join(format!("{name}.sock"));
+        config.backup.dir = config.server.data_dir.join("backups");
         config.metrics.listen = OwnListener(None);
         config.backup.every = Every::OFF;
         config.federation.private_network = vec![PrivateNetwork {

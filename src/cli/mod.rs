@@ -1,6 +1,7 @@
 //! The command line: one file per noun; thin: makes a call, prints its answer as a table or as JSON.
 
 mod audit;
+mod backup;
 mod completions;
 mod config;
 mod connection;
@@ -18,6 +19,7 @@ mod notify;
 mod peer;
 mod queue;
 mod request;
+mod restore;
 mod serve;
 mod service;
 mod share;
@@ -135,6 +137,11 @@ enum Command {
     /// Who did what on this server
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Copies of all that this server keeps
+    #[command(subcommand)]
+    Backup(backup::Verb),
+    /// Put a backup in the place of what is there, while the server is stopped
+    Restore(restore::Restore),
     /// The settings
     #[command(subcommand)]
     Config(config::Verb),
@@ -219,7 +226,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
     };
     let outcome = Config::load_with(arguments.global.config.as_deref(), &flags).and_then(|config| {
         let served = matches!(arguments.command, Command::Serve(_));
-        if !served && !matches!(arguments.command, Command::Demo { .. }) {
+        let needs_none = matches!(
+            arguments.command,
+            Command::Demo { .. } | Command::Backup(backup::Verb::Verify { .. })
+        );
+        if !served && !needs_none {
             there_is_a_server(arguments.global.config.is_some(), &config)?;
         }
         log::start(&config, served);
@@ -302,6 +313,9 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Key(verb) => verb.request(),
         Command::Tls(verb) => verb.request(),
         Command::Audit(verb) => verb.request()?,
+        Command::Backup(backup::Verb::Verify { file }) => return tell(backup::verify(&config, &file)?, global.json),
+        Command::Backup(verb) => verb.request()?,
+        Command::Restore(restore) => return tell(restore.run(&config, global.yes).await?, global.json),
         Command::Config(verb) => verb.request(),
         Command::Metrics => Request::new(Call::Metrics, |answer| {
             table::field(answer, "text").trim_end().to_owned()
@@ -327,6 +341,14 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     };
     print(&text)?;
     verdict(&answer)
+}
+
+/// Prints what was found, for people or for programs.
+fn tell((text, value): (String, serde_json::Value), json: bool) -> Result<()> {
+    match json {
+        true => print(&serde_json::to_string_pretty(&value).map_err(Error::internal)?),
+        false => print(&text),
+    }
 }
 
 /// Prints what was asked for; a reader that has seen enough (`| head`) is no error.

@@ -157,6 +157,11 @@ impl TreePath {
     }
 }
 
+/// Whether a name is of something that is only on its way to its place.
+pub fn is_hidden(name: &str) -> bool {
+    name.starts_with(HIDDEN)
+}
+
 fn check_segment(segment: &str) -> Result<()> {
     if segment.is_empty() || segment.contains('/') {
         return Err(unsafe_path("A name is one segment of a path."));

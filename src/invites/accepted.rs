@@ -17,6 +17,7 @@ use crate::files::TreePath;
 use crate::invites::InviteState;
 use crate::invites::Invites;
 use crate::invites::SentInvite;
+use crate::invites::sent;
 use crate::invites::shown;
 use crate::notify::News;
 use crate::notify::short_name;
@@ -167,6 +168,7 @@ impl Invites {
                                 .in_field("token"));
                         }
                         InviteState::Revoked | InviteState::Expired => return Err(unknown()),
+                        InviteState::Held => return Err(sent::held()),
                     }
                     if invite.only_for.as_ref().is_some_and(|only| only != signer) {
                         return Err(Error::new(

@@ -57,6 +57,10 @@ pub struct SentInvite {
     /// What is shared with whoever accepts.
     #[serde(default)]
     pub attached: Vec<Attachment>,
+    /// Came back with a backup, and may have been used or cancelled since that was made: nobody can accept it until an
+    /// admin says so (T-86).
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// A file or folder of the inviter.
@@ -76,6 +80,8 @@ pub enum InviteState {
     Used,
     Revoked,
     Expired,
+    /// Waits for an admin since a restore.
+    Held,
 }
 
 /// What people look for in a list: what can still be accepted, what came to something, and what did not.
@@ -95,6 +101,8 @@ impl SentInvite {
             InviteState::Used
         } else if now >= self.expires {
             InviteState::Expired
+        } else if self.held {
+            InviteState::Held
         } else {
             InviteState::Open
         }
@@ -102,7 +110,7 @@ impl SentInvite {
 
     pub fn standing(&self, now: Timestamp) -> Standing {
         match self.state(now) {
-            InviteState::Open => Standing::Open,
+            InviteState::Open | InviteState::Held => Standing::Open,
             _ if self.used > 0 => Standing::Accepted,
             _ => Standing::Ended,
         }
@@ -117,10 +125,14 @@ impl Record for SentInvite {
     }
 
     fn index(&self) -> Vec<Index> {
-        vec![
+        let mut index = vec![
             Index::new("user", Key::of([&self.user]).and(self.created)),
             Index::unique("token", [hash_of(self.token.expose())]),
-        ]
+        ];
+        if self.held {
+            index.push(Index::new("held", ["yes"]));
+        }
+        index
     }
 }
 
@@ -184,6 +196,7 @@ impl Invites {
             only_for: new.only_for,
             lang: new.lang,
             attached: new.attached,
+            held: false,
         };
         self.store.run(async |txn| txn.put(&invite).await).await?;
         Ok(invite)
@@ -318,6 +331,7 @@ impl Invites {
                 Reason::InviteExpired,
                 "This invitation was not used in time, and has ended. Ask for a new one.",
             ),
+            InviteState::Held => held(),
         };
         Err(over)
     }
@@ -400,6 +414,30 @@ impl Invites {
             .run(async |txn| {
                 let mut invite = own_invite(txn, user, id).await?;
                 invite.revoked = true;
+                invite.held = false;
+                txn.put(&invite).await?;
+                Ok(invite)
+            })
+            .await
+    }
+
+    /// What is held since a restore, of all users.
+    pub async fn held(&self, page: &Page) -> Result<Listing<SentInvite>> {
+        self.store
+            .read(async |txn| txn.find::<SentInvite>("held", ["yes"], page).await)
+            .await
+    }
+
+    /// Lets people accept an invite that is held.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`].
+    pub async fn release(&self, id: &str) -> Result<SentInvite> {
+        self.store
+            .run(async |txn| {
+                let mut invite = txn.get::<SentInvite>([id]).await?.ok_or_else(no_such_invite)?;
+                invite.held = false;
                 txn.put(&invite).await?;
                 Ok(invite)
             })
@@ -432,6 +470,7 @@ impl Invites {
                             "This invitation was cancelled. Make another.",
                         ));
                     }
+                    InviteState::Held => return Err(held()),
                 }
                 let expires = invite
                     .expires
@@ -447,6 +486,14 @@ impl Invites {
             })
             .await
     }
+}
+
+/// It may be open, or may have been used or cancelled since the backup: nobody can tell yet.
+pub(super) fn held() -> Error {
+    Error::new(
+        Reason::Busy,
+        "This server was put back from a backup, and an admin has still to look through its invitations. Try again later.",
+    )
 }
 
 #[cfg(test)]
@@ -480,6 +527,7 @@ mod tests {
                 only_for: None,
                 lang: Lang::En,
                 attached: Vec::new(),
+                held: false,
             };
             assert_eq!(invite.standing(Timestamp(at)), expected);
         };

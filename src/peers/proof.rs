@@ -138,8 +138,10 @@ impl Peers {
     async fn verify(&self, request: &signature::Request<'_>, acting: Acting<'_>, purpose: Purpose) -> Result<Provider> {
         let now = self.clock.now();
         let unverified = Form::read(request)?;
+        // What was signed before a restore may be known of no more: it counts for nothing (T-86).
+        let since_restore = self.store.epoch().since.until(now);
         let window = Window {
-            max_age: self.settings.signature_max_age.0,
+            max_age: self.settings.signature_max_age.0.min(since_restore),
             skew: self.settings.clock_skew.0,
         };
         unverified.check_time(now, &window)?;

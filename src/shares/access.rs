@@ -1,5 +1,7 @@
 //! Who may read a sent share: the token endpoint (_Code Flow_), and the credentials of a WebDAV request.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Kind;
@@ -16,6 +18,9 @@ use crate::secret::Secret;
 use crate::shares::SentShare;
 use crate::shares::Shares;
 use crate::shares::sent;
+
+/// When to ask again for a share that is held.
+const HELD: Duration = Duration::from_secs(3600);
 
 /// What a WebDAV request brought to open a share with.
 #[derive(Debug)]
@@ -36,6 +41,15 @@ pub(super) fn nothing_opened() -> Error {
     Error::new(Reason::SecretWrong, "This does not open the share.")
 }
 
+/// A share that waits for an admin since a restore opens to nobody (T-86). It is not said to be gone: whoever is told that
+/// throws it away, and most of those that wait will be confirmed.
+fn refuse_held(share: &SentShare) -> Result<()> {
+    if !share.held {
+        return Ok(());
+    }
+    Err(Error::new(Reason::Busy, "This share can't be opened just now.").retry_after(Some(HELD)))
+}
+
 impl Shares {
     /// Exchanges a shared secret for a short-lived token that opens that share and nothing else (TOK-1 to TOK-4).
     ///
@@ -47,8 +61,9 @@ impl Shares {
             .store
             .read(async |txn| sent::by_secret(txn, &request.code).await)
             .await?
-            .filter(|share| share.open(now) && share.share_with.provider == *signer)
+            .filter(|share| share.in_force(now) && share.share_with.provider == *signer)
             .ok_or_else(|| Error::new(Reason::InvalidGrant, "This code opens nothing for this client."))?;
+        refuse_held(&share)?;
         let lifetime = self.config.shares.token_lifetime.0;
         let end = now.plus(lifetime);
         // No token outlives its share (T-42).
@@ -104,9 +119,10 @@ impl Shares {
     }
 
     async fn still_live(&self, share: Option<SentShare>, readable: bool, now: Timestamp) -> Result<Option<Live>> {
-        let Some(share) = share.filter(|share| share.open(now)) else {
+        let Some(share) = share.filter(|share| share.in_force(now)) else {
             return self.sure_of_nothing().map(|()| None);
         };
+        refuse_held(&share)?;
         match self.peers.permit(&share.share_with.provider, Purpose::Federate).await {
             Ok(_) => Ok(Some(Live { share, readable })),
             Err(error) if error.kind() == Kind::Forbidden || error.reason() == Reason::OwnServer => {

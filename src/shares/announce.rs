@@ -149,6 +149,7 @@ impl Shares {
             tried: false,
             announced: None,
             last_error,
+            held: false,
         };
         let delivery = Delivery::new(
             share.share_with.provider.clone(),

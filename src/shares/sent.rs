@@ -70,6 +70,10 @@ pub struct SentShare {
     /// When the other server said that it has it.
     pub announced: Option<Timestamp>,
     pub last_error: Option<Failure>,
+    /// Came back with a backup, and may have been stopped since that was made: nobody gets at it until an admin says so
+    /// (T-86).
+    #[serde(default)]
+    pub held: bool,
 }
 
 impl Record for SentShare {
@@ -80,10 +84,14 @@ impl Record for SentShare {
     }
 
     fn index(&self) -> Vec<Index> {
-        vec![
+        let mut index = vec![
             Index::new("user", Key::of([&self.user]).and(self.created)),
             Index::unique("secret", [hash_of(self.secret.expose())]),
-        ]
+        ];
+        if self.held {
+            index.push(Index::new("held", ["yes"]));
+        }
+        index
     }
 }
 
@@ -98,7 +106,19 @@ impl SentShare {
 
     /// Whether the one it is shared with may get at it now (NOT-5, T-42).
     pub fn open(&self, now: Timestamp) -> bool {
+        self.in_force(now) && !self.held
+    }
+
+    /// The same, whether or not it waits for an admin after a restore.
+    pub fn in_force(&self, now: Timestamp) -> bool {
         matches!(self.state, SentState::Pending | SentState::Accepted) && !self.expired(now)
+    }
+
+    /// Holds it, if it could be opened, now or once its server has answered; says whether.
+    pub fn hold(&mut self, now: Timestamp) -> bool {
+        let over = matches!(self.state, SentState::Stopped | SentState::Left | SentState::Declined);
+        self.held = !over && !self.expired(now);
+        self.held
     }
 
     pub(super) fn is_to_be_announced(&self, now: Timestamp) -> bool {
@@ -137,6 +157,7 @@ impl Shares {
                     outbox::drop(txn, &delivery.id).await?;
                 }
                 share.state = SentState::Stopped;
+                share.held = false;
                 txn.put(&share).await?;
                 if share.tried {
                     let kind = NotificationType::ShareUnshared;
@@ -150,13 +171,42 @@ impl Shares {
         Ok(share)
     }
 
-    /// The shares of what lies at `path` or below it that somebody may still get at.
+    /// What is held since a restore, of all users.
+    pub async fn held(&self, page: &Page) -> Result<Listing<SentShare>> {
+        self.store
+            .read(async |txn| txn.find::<SentShare>("held", ["yes"], page).await)
+            .await
+    }
+
+    /// Lets a share that is held go on, and what is on its way about it. One that is not held stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotFound`].
+    pub async fn release(&self, id: &str, now: Timestamp) -> Result<SentShare> {
+        let share = self
+            .store
+            .run(async |txn| {
+                let mut share = txn.get::<SentShare>([id]).await?.ok_or_else(no_such_share)?;
+                share.held = false;
+                txn.put(&share).await?;
+                for delivery in outbox::about(txn, id).await? {
+                    outbox::release(txn, delivery, now).await?;
+                }
+                Ok(share)
+            })
+            .await?;
+        self.outbox.nudge();
+        Ok(share)
+    }
+
+    /// The shares of what lies at `path` or below it that somebody may still get at, or may again.
     pub async fn open_below(&self, user: &str, path: &TreePath, now: Timestamp) -> Result<Vec<SentShare>> {
         let mut open = Vec::new();
         let mut page = Page::first(500);
         loop {
             let some = self.sent(user, &page).await?;
-            let below = |share: &SentShare| share.open(now) && share.path.is_within(path);
+            let below = |share: &SentShare| share.in_force(now) && share.path.is_within(path);
             open.extend(some.items.into_iter().filter(below));
             match some.next {
                 Some(next) => page = Page::after(next, 500),

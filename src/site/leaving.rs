@@ -33,7 +33,7 @@ impl Site {
             over_anyway(ended)?;
         }
         for invite in every(async |page| self.invites.list(name, &page).await).await? {
-            if invite.state(now) == InviteState::Open {
+            if matches!(invite.state(now), InviteState::Open | InviteState::Held) {
                 self.invites.revoke(name, &invite.id).await?;
             }
         }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::exchange;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -49,13 +50,9 @@ impl DataDir {
     pub(super) fn take(path: &Path) -> Result<Self> {
         let unusable = |cause: io::Error| unusable(path, cause);
         refuse_that_of_others(path)?;
-        let db = path.join("db");
         // What is in it is for nobody else; the engine would leave that to the umask.
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&db)
-            .map_err(unusable)?;
+        let make = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        make(path).map_err(unusable)?;
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -77,6 +74,9 @@ impl DataDir {
         lock.set_len(0)
             .and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()))
             .map_err(unusable)?;
+        // A stop may have come while one content took the place of another.
+        exchange::finish(path)?;
+        make(&path.join("db")).map_err(unusable)?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
@@ -222,11 +222,13 @@ pub(super) fn damaged(path: &Path, what: &str) -> Error {
     Error::new(Reason::DataDamaged, message)
 }
 
-pub(super) fn newer(path: &Path, format: &str) -> Error {
+pub(super) fn newer(path: &Path, format: u32, writer: Option<&str>) -> Error {
     let message = format!(
-        "The data in {} was written by format {format}; this ocmesh reads up to format {}. Start the ocmesh that wrote \
-         it, or restore a backup from before the update.",
+        "The data in {} was written by {} (format {format}). This is ocmesh {} (format {}). Start that one or a later \
+         one, or restore a backup from before the update.",
         path.display(),
+        writer.map_or_else(|| "a later ocmesh".to_owned(), |version| format!("ocmesh {version}")),
+        env!("CARGO_PKG_VERSION"),
         super::SCHEMA
     );
     Error::new(Reason::DataNewer, message)

@@ -36,33 +36,43 @@
 //! ```
 
 mod dir;
+mod exchange;
 mod key;
+mod lines;
+mod migrate;
 mod record;
+mod renewal;
 mod sled;
 #[cfg(test)]
 mod tests;
 mod txn;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
 use self::sled::Engine;
+use self::txn::Entry;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
 pub use self::key::Key;
+pub use self::lines::Line;
+pub use self::migrate::Saver;
 pub use self::record::Index;
 pub use self::record::MAX_KEY;
 pub use self::record::MAX_VALUE;
 pub use self::record::Record;
+pub use self::renewal::Present;
+pub use self::renewal::Renewal;
 pub use self::txn::Txn;
 
 /// The format of the whole store that this program writes, and the latest it reads.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 /// The most records in one [`Listing`].
 pub const MAX_PAGE: usize = 1000;
 
@@ -76,12 +86,15 @@ const PATIENCE: usize = 3;
 pub struct Options {
     /// Bytes of memory for what was read lately.
     pub cache: u64,
+    /// What is done with all that an earlier ocmesh wrote before it is changed.
+    pub before_migration: Saver,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             cache: 64 * 1024 * 1024,
+            before_migration: Saver::default(),
         }
     }
 }
@@ -135,6 +148,34 @@ pub async fn every<T>(list: impl AsyncFn(Page) -> Result<Listing<T>>) -> Result<
             Some(next) => page = Page::after(next, MAX_PAGE),
             None => return Ok(all),
         }
+    }
+}
+
+/// How often the data of this installation was put back from a backup, and when that was last: what was signed before
+/// then counts for nothing, because what is known of it may be older (T-86).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Epoch {
+    pub number: u64,
+    pub since: Timestamp,
+}
+
+impl Epoch {
+    fn read(text: &str) -> Self {
+        let mut words = text.split(' ').map(str::parse);
+        Self {
+            number: words
+                .next()
+                .and_then(Result::ok)
+                .and_then(|number: i64| number.try_into().ok())
+                .unwrap_or(0),
+            since: Timestamp(words.next().and_then(Result::ok).unwrap_or(0)),
+        }
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number, self.since.0)
     }
 }
 
@@ -218,6 +259,23 @@ impl Store {
         self.engine.instance_id()
     }
 
+    pub fn epoch(&self) -> Epoch {
+        self.engine.epoch()
+    }
+
+    /// All that is kept as it is at this moment, record by record, while work goes on. To read on blocks for a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Busy`] while another one is read.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.engine.begin_snapshot()?;
+        Ok(Snapshot {
+            engine: self.engine.clone(),
+            piece: Vec::new().into_iter(),
+        })
+    }
+
     pub fn state(&self) -> State {
         self.engine.state()
     }
@@ -266,5 +324,34 @@ impl Store {
             Reason::Busy,
             "Too many are changing the same thing just now; try again in a moment.",
         ))
+    }
+}
+
+/// All that was kept at one moment, in the order of its names; see [`Store::snapshot`].
+pub struct Snapshot {
+    engine: Arc<Engine>,
+    piece: std::vec::IntoIter<Entry>,
+}
+
+impl Iterator for Snapshot {
+    type Item = Result<Line>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(entry) = self.piece.next() {
+                return Some(Line::of(&entry));
+            }
+            match self.engine.read_snapshot() {
+                Ok(Some(piece)) => self.piece = piece.into_iter(),
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.engine.end_snapshot();
     }
 }

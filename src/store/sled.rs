@@ -10,7 +10,9 @@
 //!    touches it is caught, all is read once at the start, and beside the database stand a marker that says that there
 //!    was something and the number of the last change that must be there.
 
-mod start;
+pub(super) mod load;
+mod snapshot;
+pub(super) mod start;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -39,11 +41,15 @@ use ::sled::Db;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use self::snapshot::Capture;
+use super::Epoch;
 use super::Options;
+use super::SCHEMA;
 use super::State;
 use super::dir;
 use super::dir::DataDir;
 use super::dir::Ledger;
+use super::migrate;
 use super::txn::Entry;
 use super::txn::Seen;
 use super::txn::Writes;
@@ -59,6 +65,7 @@ const SLOW: Duration = Duration::from_secs(30);
 pub(super) struct Engine {
     shared: Arc<Shared>,
     instance_id: String,
+    epoch: Epoch,
     committer: Mutex<Option<JoinHandle<()>>>,
     dir: Mutex<Option<DataDir>>,
 }
@@ -70,8 +77,8 @@ struct Shared {
     db: RwLock<Option<Db>>,
     /// sled's file, opened once more: to sync it is enough to have it.
     file: File,
-    /// Held while reads are compared and writes applied.
-    gate: Mutex<()>,
+    /// Held while reads are compared and writes applied; with what a snapshot has still to see.
+    gate: Mutex<Option<Capture>>,
     ledger: Ledger,
     /// The number of the last change that sled has been given.
     applied: AtomicU64,
@@ -116,18 +123,17 @@ struct Waiting {
 impl Engine {
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self> {
         let dir = DataDir::take(path)?;
-        if dir.instance_id()?.is_some() && !dir.db().join("db").exists() {
-            return Err(dir::damaged(path, "its database is gone"));
-        }
-        let db = start::open_db(&dir, options)?;
         let ledger = dir.ledger()?;
-        let began = caught(|| start::begin(&dir, &db, &ledger)).unwrap_or_else(|panic| Err(dir::damaged(path, &panic)));
-        let (instance_id, changes) = match began {
-            Ok(began) => began,
-            Err(refused) => {
-                // On damage, sled may panic once more while it goes.
+        let (db, began) = start::open(&dir, options, &ledger)?;
+        let (db, began) = match began.schema {
+            SCHEMA => (db, began),
+            // It is whole, and was written by an earlier ocmesh.
+            schema => {
+                let made = migrate::make(&dir, &|| Box::new(load::entries(path, &db)), schema, options);
                 let _ = caught(|| drop(db));
-                return Err(refused);
+                made?;
+                migrate::put_in_place(&dir)?;
+                start::open(&dir, options, &ledger)?
             }
         };
         let file = File::open(dir.db().join("db")).map_err(|cause| dir::unusable(path, cause))?;
@@ -137,9 +143,9 @@ impl Engine {
             file,
             gate: Mutex::default(),
             ledger,
-            applied: AtomicU64::new(changes),
+            applied: AtomicU64::new(began.changes),
             progress: watch::Sender::new(Progress {
-                durable: changes,
+                durable: began.changes,
                 over: false,
             }),
             orders: Mutex::default(),
@@ -155,7 +161,8 @@ impl Engine {
         });
         Ok(Self {
             shared,
-            instance_id,
+            instance_id: began.instance_id,
+            epoch: began.epoch,
             committer: Mutex::new(Some(committer.map_err(Error::internal)?)),
             dir: Mutex::new(Some(dir)),
         })
@@ -226,6 +233,10 @@ impl Engine {
 
     pub(super) fn instance_id(&self) -> &str {
         &self.instance_id
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     pub(super) fn state(&self) -> State {
@@ -311,7 +322,7 @@ impl Shared {
         if waiting.is_empty() {
             return;
         }
-        let _gate = lock(&self.gate);
+        let mut gate = lock(&self.gate);
         let mut merged = Writes::new();
         let mut answers = Vec::new();
         for work in waiting {
@@ -324,7 +335,7 @@ impl Shared {
         let applied = if merged.is_empty() {
             Ok(())
         } else {
-            self.apply_batch(merged)
+            self.apply_batch(merged, gate.as_mut())
         };
         // Only now: whoever has to try again must find what it lost to.
         for (answer, admitted) in answers {
@@ -337,10 +348,13 @@ impl Shared {
         }
     }
 
-    fn apply_batch(&self, writes: Writes) -> Result<()> {
+    fn apply_batch(&self, mut writes: Writes, capture: Option<&mut Capture>) -> Result<()> {
         let change = self.applied.load(SeqCst) + 1;
         let mut batch = Batch::default();
-        batch.insert(start::CHANGES_KEY, change.to_string().as_bytes());
+        writes.insert(start::CHANGES_KEY.to_owned(), Some(change.to_string().into_bytes()));
+        if let Some(capture) = capture {
+            self.guarded(|db| capture.spare(db, &writes))?;
+        }
         for (key, value) in writes {
             match value {
                 Some(value) => batch.insert(key.as_str(), value),

@@ -2,6 +2,7 @@
 
 mod damage;
 mod model;
+mod moment;
 mod rivals;
 
 use std::fs;

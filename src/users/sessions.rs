@@ -19,9 +19,11 @@ use crate::store::Record;
 use crate::store::Txn;
 
 use crate::users::Session;
+use crate::users::SetupCode;
 use crate::users::User;
 use crate::users::Users;
 use crate::users::be_seen;
+use crate::users::standing::SignInLink;
 
 const SESSION_TOKEN_LENGTH: usize = 43;
 /// How stale `Session::seen` may get before it is written again: a write for every click would cost more than it tells.
@@ -242,6 +244,15 @@ impl Users {
         }
     }
 
+    /// Ends every session, and voids every link and code with which one could be opened: what a backup brings back of them
+    /// may have ended since (T-86).
+    pub async fn forget_all_sessions(&self) -> Result<()> {
+        while self.store.run(forget_some::<KeptSession>).await? {}
+        while self.store.run(forget_some::<SignInLink>).await? {}
+        while self.store.run(forget_some::<SetupCode>).await? {}
+        Ok(())
+    }
+
     async fn touch(&self, id: &str, now: Timestamp) -> Result<()> {
         self.store
             .run(async |txn| {
@@ -274,4 +285,13 @@ async fn end_sessions_if(txn: &mut Txn, name: &str, over: impl Fn(&KeptSession) 
             None => return Ok(ended),
         }
     }
+}
+
+/// Deletes some records of a kind; says whether there may be more.
+async fn forget_some<R: Record>(txn: &mut Txn) -> Result<bool> {
+    let some = txn.list::<R>(Key::ALL, &Page::first(500)).await?;
+    for record in &some.items {
+        txn.delete::<R>(record.key()).await?;
+    }
+    Ok(some.next.is_some())
 }

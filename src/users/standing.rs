@@ -32,7 +32,7 @@ const LINK_CODE_LENGTH: usize = 32;
 
 /// The one open sign-in link of an account, by its hash only (T-72).
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct SignInLink {
+pub(super) struct SignInLink {
     user: String,
     hash: String,
     expires: Timestamp,

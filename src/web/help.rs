@@ -394,6 +394,11 @@ const MEANINGS: &[Meaning] = &[
         "Its admin should set it, or let it be set over the network (NTP), and start the server again.",
     ),
     Meaning(
+        Reason::BackupDamaged,
+        "A backup is not what it was when it was made, or is no backup.",
+        "Its admin should take another one, and look at the disk that it was on.",
+    ),
+    Meaning(
         Reason::ServerUnreachable,
         "A command did not find the server running.",
         "Its admin should start it, or name its socket: --socket",

@@ -77,7 +77,7 @@ impl List {
     }
 
     fn is_open(&self, invite: &SentInvite) -> bool {
-        invite.state(self.page.now) == InviteState::Open
+        matches!(invite.state(self.page.now), InviteState::Open | InviteState::Held)
     }
 }
 
@@ -88,6 +88,7 @@ pub fn badge(state: InviteState) -> Badge {
         InviteState::Used => Badge::ok("Accepted"),
         InviteState::Revoked => Badge::quiet("Cancelled"),
         InviteState::Expired => Badge::quiet("Expired"),
+        InviteState::Held => Badge::warn("Held"),
     }
 }
 

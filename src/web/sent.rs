@@ -68,6 +68,7 @@ impl List {
 /// Where a share stands, in a word.
 fn badge(share: &SentShare, now: Timestamp) -> Badge {
     match share.state {
+        _ if share.held => Badge::warn("Held"),
         SentState::Stopped => Badge::quiet("Stopped"),
         SentState::Left => Badge::quiet("Given back"),
         SentState::Declined => Badge::quiet("Declined"),
@@ -357,7 +358,7 @@ pub async fn show(site: Data<Site>, session: Session, id: Path<String>) -> Answe
         page: Page::of(&site, &session, "sent", share.name.clone()),
         badge: badge(&share, now),
         sentence: sentence(&share, &deliveries, now),
-        open: share.open(now),
+        open: share.in_force(now),
         share,
         deliveries,
     })
@@ -398,6 +399,10 @@ fn sentence(share: &SentShare, deliveries: &[Delivery], now: Timestamp) -> Strin
         .iter()
         .find(|delivery| delivery.progress == Progress::Waiting);
     match share.state {
+        _ if share.held => said(
+            "This server was put back from a backup. Nobody gets at it until an admin has confirmed it.",
+            &[],
+        ),
         SentState::Stopped => said("You stopped it. Nobody gets at it through this share any more.", &[]),
         SentState::Left => said("They had accepted it and gave it back.", &[]),
         SentState::Declined => said("They declined it.", &[]),

@@ -4,6 +4,7 @@ mod harness;
 
 mod architecture;
 mod certificates;
+mod backups;
 mod chromium;
 mod code_flow;
 mod command_line;

@@ -33,7 +33,7 @@ fn t87_newer_data_is_refused_with_both_formats_and_stays_as_it_is() {
     let error = refused(dir.path());
     assert_eq!(error.reason(), Reason::DataNewer);
     assert!(
-        error.message().contains("format 9;") && error.message().contains("up to format 1."),
+        error.message().contains("(format 9)") && error.message().contains("(format 2)"),
         "{error}"
     );
     raw(dir.path(), |db| {

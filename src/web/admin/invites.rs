@@ -36,7 +36,7 @@ impl All {
     }
 
     fn is_open(&self, invite: &SentInvite) -> bool {
-        invite.state(self.page.now) == InviteState::Open
+        matches!(invite.state(self.page.now), InviteState::Open | InviteState::Held)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod about;
 pub mod audit;
+pub mod backups;
 pub mod connect;
 pub mod diagnostics;
 pub mod directories;

@@ -40,6 +40,7 @@ impl Queue {
     fn badge(&self, delivery: &Delivery) -> Badge {
         match delivery.progress {
             Progress::GivenUp => Badge::bad("Given up"),
+            Progress::Held => Badge::warn("Held"),
             Progress::Waiting if delivery.tries > 0 => Badge::warn("Waiting"),
             Progress::Waiting => Badge::info("Waiting"),
         }

@@ -96,6 +96,7 @@ impl TestServer {
         config.server.admin_socket = dir.path().join("admin.sock");
         config.metrics.listen = OwnListener(None);
         config.backup.every = Every::OFF;
+        config.backup.dir = config.server.data_dir.join("backups");
         config.federation.private_network = vec![PrivateNetwork {
             cidr: "127.0.0.0/8".parse().unwrap(),
             ports: Vec::new(),
@@ -116,10 +117,16 @@ impl TestServer {
     }
 
     /// Stops the server and starts one on the same data and port.
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
+        self.restart_after(async |_| {}).await
+    }
+
+    /// The same, with something done while none runs.
+    pub async fn restart_after(mut self, between: impl AsyncFnOnce(&Config)) -> Self {
         let dir = self._dir.take();
         let (config, clock) = (self.config.clone(), self.clock.clone());
         Box::pin(self.running.stop()).await;
+        Box::pin(between(&config)).await;
         let listener = TcpListener::bind(("127.0.0.1", config.server.public_url.provider().port().unwrap())).unwrap();
         let running = run(&config, clock.clone(), Arc::clone(&self.lookup), listener).await;
         Self {

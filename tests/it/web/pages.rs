@@ -218,6 +218,7 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/admin/queue", "/admin/queue".to_owned()),
         ("/admin/notices", "/admin/notices".to_owned()),
         ("/admin/keys", "/admin/keys".to_owned()),
+        ("/admin/backups", "/admin/backups".to_owned()),
         ("/admin/keys/stolen", "/admin/keys/stolen".to_owned()),
     ]
 }

@@ -1,0 +1,299 @@
+//! A backup in the place of what is there: made ready beside it, changed so that nothing old comes to life by itself, and
+//! exchanged for it at once.
+//!
+//! What was stopped, cancelled or used since the backup was made is in it as it was then (T-86). So all keys are made
+//! anew, everybody is signed out, what was signed before counts for nothing, and what people elsewhere could use or would
+//! get waits until an admin has looked through it: see [`review`](super::review).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use super::keep;
+use super::manifest::MANIFEST;
+use super::manifest::Manifest;
+use super::manifest::RECORDS;
+use super::manifest::SETTINGS;
+use super::manifest::kinds;
+use super::read;
+use super::read::Archive;
+use super::review;
+use super::write;
+use crate::audit::Audit;
+use crate::audit::By;
+use crate::audit::Event;
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::config::PublicUrl;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
+use crate::files;
+use crate::files::Room;
+use crate::keys::Keys;
+use crate::store::Epoch;
+use crate::store::Options;
+use crate::store::Renewal;
+use crate::store::SCHEMA;
+use crate::store::Store;
+use crate::users::Users;
+
+/// What a restore would do.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    pub manifest: Manifest,
+    /// How many records there are now, by kind; none while a server uses them.
+    pub now: Option<BTreeMap<String, u64>>,
+    /// Of this installation, where there is one.
+    pub instance: Option<String>,
+    /// Why it would be refused, if it would.
+    pub refused: Option<Error>,
+    /// Whether the configuration in the backup is another than the one in force.
+    pub other_settings: bool,
+}
+
+/// What came of a restore.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    pub manifest: Manifest,
+    /// Where what was there is now.
+    pub aside: PathBuf,
+    pub held: review::Numbers,
+}
+
+impl Preview {
+    /// Each kind of record with its number then and now.
+    pub fn kinds(&self) -> Vec<(String, u64, Option<u64>)> {
+        let now: Option<BTreeMap<&str, u64>> = self.now.as_ref().map(|now| kinds(now).collect());
+        let mut all: BTreeMap<&str, u64> = self.manifest.kinds().collect();
+        for kind in now.iter().flat_map(BTreeMap::keys) {
+            all.entry(kind).or_default();
+        }
+        all.into_iter()
+            .map(|(kind, then)| {
+                let now = now.as_ref().map(|now| now.get(kind).copied().unwrap_or_default());
+                (kind.to_owned(), then, now)
+            })
+            .collect()
+    }
+}
+
+/// Looks at a backup as [`restore`] would, and changes nothing.
+///
+/// # Errors
+///
+/// As [`verify`](super::verify).
+pub fn preview(config: &Config, file: &Path, rename: Option<&PublicUrl>) -> Result<Preview> {
+    let manifest = read::verify(file)?;
+    let data = &config.server.data_dir;
+    let instance = fs::read_to_string(data.join("instance_id")).ok();
+    let now = match data.exists() {
+        true => Renewal::begin(data)
+            .and_then(|renewal| renewal.now())
+            .ok()
+            .map(|now| now.records),
+        false => Some(BTreeMap::new()),
+    };
+    let settings = settings_in(file)?;
+    let in_force = config.file().and_then(|file| fs::read(file).ok());
+    Ok(Preview {
+        refused: check(config, &manifest, rename).err(),
+        other_settings: settings != in_force,
+        instance: instance.map(|id| id.trim().to_owned()),
+        manifest,
+        now,
+    })
+}
+
+fn settings_in(file: &Path) -> Result<Option<Vec<u8>>> {
+    let mut archive = read::open(file)?;
+    if archive.index_for_name(SETTINGS).is_none() {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    read::copy(file, &mut archive, SETTINGS, &mut text)?;
+    Ok(Some(text))
+}
+
+/// Passes if this backup may be put in the place of what is there.
+fn check(config: &Config, manifest: &Manifest, rename: Option<&PublicUrl>) -> Result<()> {
+    if manifest.schema > SCHEMA {
+        let message = format!(
+            "This backup holds data of format {}, made by ocmesh {}. This is ocmesh {} (format {SCHEMA}). Use that one or \
+             a later one.",
+            manifest.schema,
+            manifest.ocmesh,
+            env!("CARGO_PKG_VERSION")
+        );
+        return Err(Error::new(Reason::DataNewer, message));
+    }
+    let ours = &config.server.public_url;
+    if let Some(rename) = rename.filter(|rename| *rename != ours) {
+        let why = format!("This server is {ours} and not {rename}; server.public_url says so.");
+        return Err(Error::invalid("--rename", why));
+    }
+    if manifest.public_url != ours.origin() && rename.is_none() {
+        let why = format!(
+            "This backup is of {}, and this server is {ours}. People are known elsewhere by their server: every contact \
+             and every share with them breaks for good. If that is meant, say --rename {ours}",
+            manifest.public_url
+        );
+        return Err(Error::new(Reason::Conflict, why));
+    }
+    Ok(())
+}
+
+/// Puts a backup in the place of what is there. What was there goes into a folder inside the data directory.
+///
+/// Until everything is ready nothing is changed; from the moment at which it takes its place, a stop changes nothing about
+/// the outcome: the next start finishes it.
+///
+/// # Errors
+///
+/// As [`verify`](super::verify); [`Reason::DataLocked`] while a server runs; [`Reason::Conflict`] for a backup of another
+/// address; [`Reason::DiskFull`].
+pub async fn restore(
+    config: &Config,
+    file: &Path,
+    rename: Option<&PublicUrl>,
+    by: &By,
+    now: Timestamp,
+) -> Result<Restored> {
+    let manifest = read::verify(file)?;
+    check(config, &manifest, rename)?;
+    let data = &config.server.data_dir;
+    let renewal = Renewal::begin(data)?;
+    let size: u64 = manifest.entries.iter().map(|entry| entry.size).sum();
+    // Records take more room in a database than in a file.
+    write::check_room(size.saturating_mul(2), Room::at(data)?.bytes, data)?;
+    let there = renewal.now()?;
+    let epoch = Epoch {
+        number: 1 + manifest.epoch.max(there.epoch.number),
+        since: now,
+    };
+    load(&renewal, file, &manifest, epoch)?;
+    let incoming = renewal.incoming();
+    let store = Store::open(&incoming, Options::default())?;
+    let held = settle(config, &store, file, by, now).await;
+    // Closed before anything else may fail, for it is exchanged or thrown away next.
+    store.close()?;
+    let held = held?;
+    give_to_owner_of(data, &incoming)?;
+    let aside = format!("before-restore-{}", keep::stamp(now));
+    renewal.put_in_place(&aside)?;
+    Ok(Restored {
+        manifest,
+        aside: data.join(aside),
+        held,
+    })
+}
+
+fn load(renewal: &Renewal, file: &Path, manifest: &Manifest, epoch: Epoch) -> Result<()> {
+    let incoming = renewal.incoming();
+    make_folder(&incoming)?;
+    let mut archive = read::open(file)?;
+    renewal.load(epoch, &mut |take| read::each_line(file, &mut archive, take))?;
+    let folders: Vec<String> = archive
+        .file_names()
+        .filter(|name| name.ends_with('/'))
+        .map(str::to_owned)
+        .collect();
+    for name in folders {
+        make_folder(&place(file, &incoming, &name)?)?;
+    }
+    for entry in &manifest.entries {
+        if !matches!(entry.name.as_str(), MANIFEST | RECORDS | SETTINGS) {
+            let place = place(file, &incoming, &entry.name)?;
+            unpack(file, &mut archive, &entry.name, &place, entry.modified)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where something goes that a backup has under this name: below the folder, whatever the name says (T-57).
+fn place(file: &Path, folder: &Path, name: &str) -> Result<PathBuf> {
+    let relative = Path::new(name);
+    let mut parts = relative.components();
+    let first = relative
+        .iter()
+        .next()
+        .and_then(|first| first.to_str())
+        .unwrap_or_default();
+    if parts.any(|part| !matches!(part, Component::Normal(_))) || write::NOT_PACKED.contains(&first) || first.is_empty()
+    {
+        return Err(read::damaged(file, "a name in it leads elsewhere"));
+    }
+    Ok(folder.join(relative))
+}
+
+fn unpack(file: &Path, archive: &mut Archive, name: &str, place: &Path, modified: Option<i64>) -> Result<()> {
+    if let Some(folder) = place.parent() {
+        make_folder(folder)?;
+    }
+    let mut out = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(place)?;
+    read::copy(file, archive, name, &mut out)?;
+    let modified = modified.and_then(|seconds| u64::try_from(seconds).ok());
+    if let Some(moment) = modified.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+    {
+        out.set_modified(moment)?;
+    }
+    Ok(out.sync_all()?)
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    Ok(DirBuilder::new().recursive(true).mode(0o700).create(path)?)
+}
+
+/// Sees to it that nothing of what comes back does anything by itself.
+async fn settle(config: &Config, store: &Store, file: &Path, by: &By, now: Timestamp) -> Result<review::Numbers> {
+    Keys::renew(store, now).await?;
+    Users::new(store.clone(), config.accounts.clone())
+        .forget_all_sessions()
+        .await?;
+    let held = review::hold(store, now).await?;
+    let audit = Audit::open(config, store.clone(), Clock::stopped_at(now)).await?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    audit.note(by, Event::new("backup.restore").of(&name)).await?;
+    Ok(held)
+}
+
+/// Who restores may be root, and the server that reads it is not.
+fn give_to_owner_of(data: &Path, path: &Path) -> Result<()> {
+    let (owner, mine) = (fs::metadata(data)?, fs::metadata(path)?);
+    if (owner.uid(), owner.gid()) == (mine.uid(), mine.gid()) {
+        return Ok(());
+    }
+    give(path, owner.uid(), owner.gid()).map_err(|cause| {
+        let message = format!(
+            "What was restored can't be given to the owner of {}: {cause}.",
+            data.display()
+        );
+        Error::new(Reason::NotAllowed, message)
+    })
+}
+
+fn give(path: &Path, user: u32, group: u32) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), user, group)?;
+        }
+    }
+    std::os::unix::fs::lchown(path, Some(user), Some(group))?;
+    File::open(path)?.sync_all()
+}
