@@ -608,11 +608,6 @@ impl Config {
         self.origins.of(setting)
     }
 
-    /// The file that something was read from, if anything was.
-    pub fn file(&self) -> Option<&Path> {
-        self.origins.file()
-    }
-
     /// The mode in force, with `auto` resolved.
     pub fn tls_mode(&self) -> TlsMode {
         match self.tls.mode {

@@ -146,8 +146,6 @@ reasons! {
     DataLocked "data-locked" Operator;
     DataNewer "data-newer" Operator;
     DataDamaged "data-damaged" Operator;
-    /// The clock of this machine says a time before this program was written.
-    ClockWrong "clock-wrong" Operator;
     /// A backup that is not what it was when it was made, or is none.
     BackupDamaged "backup-damaged" Invalid;
     ServerUnreachable "server-unreachable" Operator;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use crate::audit::Audit;
 use crate::backup;
-use crate::backup;
 use crate::backup::Backups;
 use crate::client;
 use crate::client::Client;
@@ -254,7 +253,6 @@ impl Site {
                 (outbox.clone(), notices.clone()),
                 clock.clone(),
             ),
-            notices,
             client,
             mail,
             last_findings: before.map_or_else(findings::Last::default, |before| before.last_findings.clone()),

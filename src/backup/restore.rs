@@ -40,9 +40,9 @@ use crate::config::PublicUrl;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
-use crate::files;
 use crate::files::Room;
 use crate::keys::Keys;
+use crate::metrics::Metrics;
 use crate::store::Epoch;
 use crate::store::Options;
 use crate::store::Renewal;
@@ -267,7 +267,7 @@ async fn settle(config: &Config, store: &Store, file: &Path, by: &By, now: Times
         .forget_all_sessions()
         .await?;
     let held = review::hold(store, now).await?;
-    let audit = Audit::open(config, store.clone(), Clock::stopped_at(now)).await?;
+    let audit = Audit::open(config, store.clone(), Clock::stopped_at(now), Metrics::new()).await?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     audit.note(by, Event::new("backup.restore").of(&name)).await?;
     Ok(held)

@@ -13,7 +13,7 @@ use crate::cli::complain;
 use crate::cli::connection;
 use crate::cli::exit_code;
 use crate::cli::print;
-use crate::cli::start_log;
+use crate::cli::log;
 use crate::cli::table;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -47,7 +47,7 @@ impl Doctor {
                 };
             }
         };
-        start_log(&config, false);
+        log::start(&config, false);
         let outcome = actix_web::rt::System::new().block_on(look(&config)).and_then(|report| {
             print(&show(&report, global.json)?)?;
             Ok(report)

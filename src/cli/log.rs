@@ -16,6 +16,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
@@ -50,7 +51,7 @@ pub fn start(config: &Config, served: bool) {
 }
 
 /// What takes the lines of this program at the levels that `wanted` says, as far as any setting may say it.
-pub fn subscriber<W>(wanted: &str, text: bool, writer: W) -> impl Subscriber + Send + Sync
+pub fn subscriber<W>(wanted: &str, text: bool, writer: W) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

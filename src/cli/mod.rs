@@ -45,7 +45,6 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 use crate::error::Result;
-use crate::logbook;
 use crate::peers;
 
 /// An Open Cloud Mesh server in one binary: invite people on other servers, share files with them.

@@ -54,7 +54,7 @@ pub async fn make(site: &Site) -> Result<Vec<u8>> {
         versions(site),
         in_force(site),
         findings(site).await?,
-        site.metrics.text()?,
+        site.numbers().await?,
         counts(site).await?,
         logbook::lines().join("\n"),
     ];

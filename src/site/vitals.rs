@@ -163,18 +163,20 @@ impl Site {
     }
 
     async fn queue(&self, now: Timestamp) -> Result<[Reading; 2]> {
-        let (mut waiting, mut given_up, mut oldest) = (0, 0, now);
+        let (mut waiting, mut held, mut given_up, mut oldest) = (0, 0, 0, now);
         walk::<Delivery>(&self.store, |delivery| match delivery.progress {
             Progress::Waiting => {
                 waiting += 1;
                 oldest = oldest.min(delivery.created);
             }
+            Progress::Held => held += 1,
             Progress::GivenUp => given_up += 1,
         })
         .await?;
         Ok([
             Reading::new("delivery_queue", "Messages for other servers")
                 .with(&[("state", "waiting")], f64::from(waiting))
+                .with(&[("state", "held")], f64::from(held))
                 .with(&[("state", "given-up")], f64::from(given_up)),
             Reading::new("delivery_oldest_seconds", "Age of the oldest message that still waits")
                 .value(oldest.until(now).as_secs_f64()),

@@ -389,11 +389,6 @@ const MEANINGS: &[Meaning] = &[
         "Its admin should stop the server, look at the disk, and restore a backup.",
     ),
     Meaning(
-        Reason::ClockWrong,
-        "The clock of this server says a time that can't be.",
-        "Its admin should set it, or let it be set over the network (NTP), and start the server again.",
-    ),
-    Meaning(
         Reason::BackupDamaged,
         "A backup is not what it was when it was made, or is no backup.",
         "Its admin should take another one, and look at the disk that it was on.",
