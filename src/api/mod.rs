@@ -16,7 +16,7 @@ mod requests;
 pub mod servers;
 mod shares;
 pub mod socket;
-mod tls;
+pub mod tls;
 
 pub use noted::rotation;
 use records::Format;
