@@ -20,7 +20,7 @@ pub mod servers;
 mod shares;
 pub mod socket;
 pub mod status;
-mod tls;
+pub mod tls;
 
 pub use noted::rotation;
 use records::Format;

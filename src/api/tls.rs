@@ -9,6 +9,13 @@ use crate::error::Result;
 use crate::site::Site;
 use crate::tls::Found;
 
+/// What to paste into a proxy that stands in front of this server: `HOST` is our name, `INSIDE` where we listen.
+pub const PROXIES: [(&str, &str); 3] = [
+    ("Caddy", include_str!("proxy/Caddyfile")),
+    ("nginx", include_str!("proxy/nginx.conf")),
+    ("Traefik", include_str!("proxy/traefik.yml")),
+];
+
 pub fn status(site: &Site) -> Value {
     let status = site.certificates.status();
     let now = site.clock.now();

@@ -64,14 +64,6 @@ impl Origins {
         self.0.insert(setting, origin);
     }
 
-    /// The file that something is set in.
-    pub fn file(&self) -> Option<&Path> {
-        self.0.values().find_map(|origin| match origin {
-            Origin::File { path, .. } => Some(path.as_path()),
-            _ => None,
-        })
-    }
-
     pub fn of(&self, setting: &str) -> Origin {
         self.0.get(setting).cloned().unwrap_or_default()
     }

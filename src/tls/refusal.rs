@@ -148,9 +148,15 @@ impl Failure {
 }
 
 fn said(status: u16, kind: &str, detail: String) -> Kind {
+    let problem = kind.rsplit(':').next().unwrap_or_default();
+    // Some authorities call it unauthorized where nobody answered them at all.
+    let problem = match detail.to_ascii_lowercase().contains("failed to connect") {
+        true if problem == "unauthorized" => "connection",
+        _ => problem,
+    };
     Kind::Said {
         status,
-        problem: kind.rsplit(':').next().unwrap_or_default().to_owned(),
+        problem: problem.to_owned(),
         detail,
     }
 }
@@ -343,6 +349,22 @@ mod tests {
         check("userActionRequired", alpn, "tls-refused", &["terms"]);
         check("serverInternal", alpn, "tls-authority", &["of its own"]);
         check("neverHeardOf", alpn, "tls-refused", &["Its answer below"]);
+    }
+
+    #[test]
+    fn t84_a_port_that_nobody_opens_is_no_other_server() {
+        let check = |detail: &str, expected: &str| {
+            let error = problem("unauthorized", detail).explain("acme.example", &[], Way::TlsAlpn01);
+            assert_eq!(error.reason().code(), expected, "{detail}");
+        };
+        check(
+            "Failed to connect to 127.0.0.99:443 for the tls-alpn-01 challenge",
+            "tls-port-443",
+        );
+        check(
+            "The key authorization file from the server did not match",
+            "tls-other-server",
+        );
     }
 
     #[test]

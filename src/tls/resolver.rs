@@ -68,32 +68,55 @@ pub struct Proofs(Arc<Mutex<Shown>>);
 
 #[derive(Default)]
 struct Shown {
-    /// By name.
-    certificates: HashMap<String, Arc<CertifiedKey>>,
+    /// By name, each with the number of its [`Showing`].
+    certificates: HashMap<String, (u64, Arc<CertifiedKey>)>,
     /// By token.
-    answers: HashMap<String, String>,
+    answers: HashMap<String, (u64, String)>,
+    last: u64,
+}
+
+impl Shown {
+    fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
 }
 
 impl Proofs {
     fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        self.with(|shown| shown.certificates.get(&name.to_ascii_lowercase()).cloned())
+        self.with(|shown| Some(Arc::clone(&shown.certificates.get(&name.to_ascii_lowercase())?.1)))
     }
 
     pub fn answer(&self, token: &str) -> Option<String> {
-        self.with(|shown| shown.answers.get(token).cloned())
+        self.with(|shown| Some(shown.answers.get(token)?.1.clone()))
     }
 
-    /// Shows a certificate until what is returned is dropped.
+    /// Shows a certificate until what is returned is dropped, in place of any other.
     pub fn show_certificate(&self, name: &str, certificate: CertifiedKey) -> Showing {
         let name = name.to_ascii_lowercase();
-        self.with(|shown| shown.certificates.insert(name.clone(), Arc::new(certificate)));
-        Showing(self.clone(), name)
+        let number = self.with(|shown| {
+            let number = shown.number();
+            shown.certificates.insert(name, (number, Arc::new(certificate)));
+            number
+        });
+        Showing(self.clone(), number)
+    }
+
+    /// The same, unless there is another: a look must not stand in the way of an order.
+    pub fn show_if_free(&self, name: &str, certificate: CertifiedKey) -> Option<Showing> {
+        self.certificate(name)
+            .is_none()
+            .then(|| self.show_certificate(name, certificate))
     }
 
     /// Gives an answer until what is returned is dropped.
     pub fn show_answer(&self, token: &str, answer: String) -> Showing {
-        self.with(|shown| shown.answers.insert(token.to_owned(), answer));
-        Showing(self.clone(), token.to_owned())
+        let number = self.with(|shown| {
+            let number = shown.number();
+            shown.answers.insert(token.to_owned(), (number, answer));
+            number
+        });
+        Showing(self.clone(), number)
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Shown) -> T) -> T {
@@ -102,13 +125,13 @@ impl Proofs {
 }
 
 /// A proof that is shown as long as this is there: an order that is dropped leaves nothing behind.
-pub struct Showing(Proofs, String);
+pub struct Showing(Proofs, u64);
 
 impl Drop for Showing {
     fn drop(&mut self) {
         self.0.with(|shown| {
-            shown.certificates.remove(&self.1);
-            shown.answers.remove(&self.1);
+            shown.certificates.retain(|_, (number, _)| *number != self.1);
+            shown.answers.retain(|_, (number, _)| *number != self.1);
         });
     }
 }
@@ -116,6 +139,7 @@ impl Drop for Showing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::selfsigned;
 
     #[test]
     fn t84_a_proof_is_gone_when_whoever_showed_it_is() {
@@ -126,5 +150,23 @@ mod tests {
             assert_eq!(proofs.answer("other"), None);
         }
         assert_eq!(proofs.answer("token"), None);
+    }
+
+    #[test]
+    fn a_look_stands_in_the_way_of_no_order() {
+        let proofs = Proofs::default();
+        let certificate = || (*selfsigned::stand_in(&["a.example".to_owned()]).unwrap()).clone();
+        let shown = || proofs.certificate("A.example").map(|shown| shown.cert[0].clone());
+        let look = proofs.show_if_free("a.example", certificate()).unwrap();
+        let order = certificate();
+        let expected = Some(order.cert[0].clone());
+        let order = proofs.show_certificate("a.example", order);
+        assert_eq!(shown(), expected);
+        drop(look);
+        assert_eq!(shown(), expected);
+        assert!(proofs.show_if_free("a.example", certificate()).is_none());
+        assert_eq!(shown(), expected);
+        drop(order);
+        assert_eq!(shown(), None);
     }
 }

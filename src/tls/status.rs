@@ -71,10 +71,8 @@ impl Certificates {
         self.0.resolver.as_ref()?;
         let look = preflight::clock(now, certificate);
         let remedy = look.remedy.filter(|_| look.found == Found::Bad)?;
-        Some(Error::new(
-            Reason::ClockWrong,
-            format!("{} Nothing is renewed until it is right. {remedy}", look.sentence),
-        ))
+        let error = Error::new(Reason::ClockWrong, look.sentence);
+        Some(error.and(&"Nothing is renewed until it is right.").and(&remedy))
     }
 }
 

@@ -5,6 +5,7 @@ use actix_web::http::header;
 use actix_web::web::Data;
 use askama::Template;
 
+use crate::api;
 use crate::audit::Event;
 use crate::config::TlsMode;
 use crate::site::Site;
@@ -59,7 +60,7 @@ impl Shown {
         if now >= certificate.not_after {
             Badge::bad("Ended")
         } else if now < certificate.not_before {
-            Badge::bad("Not yet valid")
+            Badge::warn("Not yet valid")
         } else if now >= certificate.renewal() && self.status.trouble.is_some() {
             Badge::warn("Ends soon")
         } else {
@@ -76,6 +77,11 @@ impl Shown {
             .collect()
     }
 
+    /// What to paste into what stands in front.
+    fn recipes(&self) -> [(&'static str, String); 3] {
+        api::tls::PROXIES.map(|(proxy, text)| (proxy, text.replace("HOST", &self.host).replace("INSIDE", &self.inside)))
+    }
+
     fn renewable(&self) -> bool {
         self.status.mode.is_here()
     }
@@ -87,7 +93,7 @@ pub async fn show(site: Data<Site>, Admin(session): Admin) -> Answer {
     page::show(&Shown {
         page: Page::of(&site, &session, "tls", "Certificate"),
         status: site.certificates.status(),
-        host: url.provider().to_string(),
+        host: url.provider().host().to_owned(),
         inside: listen.map_or_else(String::new, ToString::to_string),
     })
 }

@@ -219,6 +219,7 @@ pub async fn furnished(pair: &Pair) -> Vec<(&'static str, String)> {
         ("/admin/notices", "/admin/notices".to_owned()),
         ("/admin/keys", "/admin/keys".to_owned()),
         ("/admin/backups", "/admin/backups".to_owned()),
+        ("/admin/tls", "/admin/tls".to_owned()),
         ("/admin/keys/stolen", "/admin/keys/stolen".to_owned()),
     ]
 }
@@ -255,6 +256,7 @@ async fn t71_every_page_is_well_formed_and_has_its_headers() {
         "/contacts/export",
         "/contacts/{address}/export",
         "/admin/servers/export",
+        "/admin/tls/ca.pem",
         "/zip{path:(/.*)?}",
     ];
     let shown: BTreeSet<_> = pages.iter().map(|(route, _)| *route).chain(elsewhere).collect();
