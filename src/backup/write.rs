@@ -174,6 +174,7 @@ fn pack(part: &Path, contents: &Contents<'_>, lines: &mut dyn Iterator<Item = Re
     let mut packer = Packer {
         zip: ZipWriter::new(BufWriter::with_capacity(1 << 16, file)),
         entries: Vec::new(),
+        backups: &contents.config.backup.dir,
     };
     packer
         .zip
@@ -221,12 +222,14 @@ impl Facts {
     }
 }
 
-struct Packer {
+struct Packer<'a> {
     zip: ZipWriter<BufWriter<File>>,
     entries: Vec<Packed>,
+    /// Where the backups are, which may be far below something that is packed.
+    backups: &'a Path,
 }
 
-impl Packer {
+impl Packer<'_> {
     /// Adds one entry, and what it is to be known by.
     fn add(
         &mut self,
@@ -273,7 +276,7 @@ impl Packer {
         if metadata.is_file() {
             return self.file(path, name);
         }
-        if !metadata.is_dir() {
+        if !metadata.is_dir() || path == self.backups {
             return Ok(());
         }
         let options = SimpleFileOptions::default().unix_permissions(0o700);

@@ -53,10 +53,10 @@ impl Backups {
         }
     }
 
-    /// What to restore in the command that the page shows.
-    fn newest(&self) -> String {
+    /// What puts the newest in place.
+    fn command(&self, option: &str) -> String {
         let newest = self.backups.first().map(|made| made.file.display().to_string());
-        newest.unwrap_or_else(|| "FILE".to_owned())
+        format!("ocmesh restore {}{option}", newest.as_deref().unwrap_or("FILE"))
     }
 }
 
