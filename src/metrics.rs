@@ -15,7 +15,6 @@ use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::clock::Timestamp;
@@ -102,8 +101,6 @@ impl Side {
 impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("ocm");
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        registry.register("build", "Which ocmesh this is", Info::new(version));
         let durations = Histogram::new(DURATIONS);
         registry.register(
             "http_request_duration_seconds",
@@ -145,10 +142,10 @@ impl Metrics {
     }
 
     /// A request was answered. `route` is a pattern of ours, never the path that was asked for.
-    pub fn request(&self, route: String, method: &str, code: u16, took: Duration) {
+    pub fn request(&self, route: String, method: &'static str, code: u16, took: Duration) {
         let labels = [
             ("route", Cow::Owned(route)),
-            ("method", Cow::Borrowed(known_method(method))),
+            ("method", Cow::Borrowed(method)),
             ("code", Cow::Owned(code.to_string())),
         ];
         self.0.requests.get_or_create(&labels).inc();
@@ -251,11 +248,24 @@ fn counters<const N: usize>(registry: &mut Registry, name: &str, help: &str) -> 
     counters
 }
 
-/// Anybody can make up methods; each would be a number of its own.
-fn known_method(method: &str) -> &'static str {
+/// The method, if it is one; anybody can make up others, and each would be a number of its own.
+pub fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 15] = [
-        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE",
-        "LOCK", "UNLOCK", "REPORT",
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "OPTIONS",
+        "PATCH",
+        "PROPFIND",
+        "PROPPATCH",
+        "MKCOL",
+        "COPY",
+        "MOVE",
+        "LOCK",
+        "UNLOCK",
+        "REPORT",
     ];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or(OTHER)
 }
@@ -278,10 +288,21 @@ mod tests {
     async fn what_is_read_is_read_again_only_after_a_rest() {
         let metrics = Metrics::new();
         assert!(text(&metrics, NOW, 1.0).await.contains("\nocm_contents 1"));
-        assert!(text(&metrics, NOW.plus(Duration::from_secs(4)), 2.0).await.contains("\nocm_contents 1"));
-        assert!(text(&metrics, NOW.plus(Duration::from_secs(5)), 3.0).await.contains("\nocm_contents 3"));
+        assert!(
+            text(&metrics, NOW.plus(Duration::from_secs(4)), 2.0)
+                .await
+                .contains("\nocm_contents 1")
+        );
+        assert!(
+            text(&metrics, NOW.plus(Duration::from_secs(5)), 3.0)
+                .await
+                .contains("\nocm_contents 3")
+        );
         let back = NOW.minus(Duration::from_secs(86_400));
-        assert!(text(&metrics, back, 4.0).await.contains("\nocm_contents 4"), "a clock set back");
+        assert!(
+            text(&metrics, back, 4.0).await.contains("\nocm_contents 4"),
+            "a clock set back"
+        );
     }
 
     #[tokio::test]
@@ -292,17 +313,22 @@ mod tests {
             Ok(reading(1.0))
         };
         metrics.text(NOW, slow).await.unwrap();
-        assert!(text(&metrics, NOW.plus(Duration::from_secs(19)), 2.0).await.contains("\nocm_contents 1"));
+        assert!(
+            text(&metrics, NOW.plus(Duration::from_secs(19)), 2.0)
+                .await
+                .contains("\nocm_contents 1")
+        );
     }
 
     #[tokio::test]
     async fn methods_that_somebody_made_up_are_one_number() {
         let metrics = Metrics::new();
         for method in ["GET", "get", "BREW", "X-1", "X-2"] {
-            metrics.request("/x".to_owned(), method, 200, Duration::ZERO);
+            metrics.request("/x".to_owned(), known_method(method), 200, Duration::ZERO);
         }
         let text = text(&metrics, NOW, 0.0).await;
-        let counted = |method: &str| format!("ocm_http_requests_total{{route=\"/x\",method=\"{method}\",code=\"200\"}}");
+        let counted =
+            |method: &str| format!("ocm_http_requests_total{{route=\"/x\",method=\"{method}\",code=\"200\"}}");
         assert!(text.contains(&format!("{} 1", counted("GET"))), "{text}");
         assert!(text.contains(&format!("{} 4", counted("other"))), "{text}");
     }

@@ -19,8 +19,8 @@ use crate::config::Accounts;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
-use crate::metrics::Fill;
 use crate::lang::Lang;
+use crate::metrics::Fill;
 use crate::random;
 use crate::secret::Secret;
 use crate::secret::hash_of;
@@ -157,7 +157,10 @@ impl Users {
             store,
             settings,
             hashing: Arc::new(Semaphore::new(HASHERS)),
-            failures: Cache::builder().max_capacity(FAILURES).time_to_live(TRIES_WITHIN).build(),
+            failures: Cache::builder()
+                .max_capacity(FAILURES)
+                .time_to_live(TRIES_WITHIN)
+                .build(),
         }
     }
 

@@ -75,7 +75,11 @@ fn bind(address: &SocketAddr, config: &Config) -> Result<TcpListener> {
             _ => "",
         };
         let from = config.origin("metrics.listen");
-        let from = if from.is_set() { format!(" ({from})") } else { String::new() };
+        let from = if from.is_set() {
+            format!(" ({from})")
+        } else {
+            String::new()
+        };
         Error::new(
             Reason::ConfigInvalid,
             format!("metrics.listen: {address}: {cause}{hint}{from}"),

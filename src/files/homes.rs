@@ -94,6 +94,14 @@ mod tests {
         // Her changes are still kept in one order.
         assert!(homes.open.lock().await.contains_key("ada"));
         used.make_folder(&TreePath::parse("docs").unwrap()).await.unwrap();
-        assert!(homes.of("ada").await.unwrap().stat(&TreePath::parse("docs").unwrap()).await.is_ok());
+        assert!(
+            homes
+                .of("ada")
+                .await
+                .unwrap()
+                .stat(&TreePath::parse("docs").unwrap())
+                .await
+                .is_ok()
+        );
     }
 }

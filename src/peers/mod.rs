@@ -324,7 +324,13 @@ impl Peers {
     pub fn fills(&self) -> Vec<Fill> {
         let visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner).fill();
         let signed = Fill::of_cache("signed", self.signed.entry_count(), SIGNED_LATELY);
-        vec![self.traffic.fill(), self.known.fill(), visitors, signed, self.client.fill()]
+        vec![
+            self.traffic.fill(),
+            self.known.fill(),
+            visitors,
+            signed,
+            self.client.fill(),
+        ]
     }
 
     /// What is known of a server, without asking it.

@@ -130,12 +130,7 @@ impl Peers {
         outcome
     }
 
-    async fn verify(
-        &self,
-        request: &signature::Request<'_>,
-        acting: Acting<'_>,
-        purpose: Purpose,
-    ) -> Result<Provider> {
+    async fn verify(&self, request: &signature::Request<'_>, acting: Acting<'_>, purpose: Purpose) -> Result<Provider> {
         let now = self.clock.now();
         let unverified = Form::read(request)?;
         let window = Window {

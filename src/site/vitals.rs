@@ -64,14 +64,19 @@ impl Site {
     ///
     /// As [`Store::read`].
     pub async fn numbers(&self) -> Result<String> {
-        self.metrics.text(self.clock.now(), async || self.readings().await).await
+        self.metrics
+            .text(self.clock.now(), async || self.readings().await)
+            .await
     }
 
     /// Looks at what can be looked at in a moment; nobody else is asked, and nothing is walked through.
     pub async fn checks(&self) -> Vec<Check> {
         let now = self.clock.now();
         vec![
-            Check::new("store", self.ready().err().map(|error| (Health::Bad, error.reason().code()))),
+            Check::new(
+                "store",
+                self.ready().err().map(|error| (Health::Bad, error.reason().code())),
+            ),
             Check::new("disk", self.disk_trouble()),
             Check::new("certificate", self.certificate_trouble(now)),
             Check::new("backup", self.backup_trouble(now)),
@@ -145,7 +150,10 @@ impl Site {
             *received.entry(received_state(&share, now)).or_default() += 1;
         })
         .await?;
-        let mut shares = Reading::new("shares", "Shares with people elsewhere (sent) and with people here (received)");
+        let mut shares = Reading::new(
+            "shares",
+            "Shares with people elsewhere (sent) and with people here (received)",
+        );
         for (direction, states) in [("sent", sent), ("received", received)] {
             for (state, count) in states {
                 shares = shares.with(&[("direction", direction), ("state", state)], f64::from(count));
@@ -204,10 +212,17 @@ impl Site {
 
     fn moments(&self) -> [Reading; 2] {
         let certificate = self.certificates.status().certificate;
-        let backup = self.backups.list().ok().and_then(|made| made.first().map(|last| last.at));
+        let backup = self
+            .backups
+            .list()
+            .ok()
+            .and_then(|made| made.first().map(|last| last.at));
         [
-            Reading::new("tls_certificate_expiry_timestamp_seconds", "When our own certificate ends")
-                .moment(certificate.map(|own| own.not_after)),
+            Reading::new(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When our own certificate ends",
+            )
+            .moment(certificate.map(|own| own.not_after)),
             Reading::new("backup_last_success_timestamp_seconds", "When the last backup was made").moment(backup),
         ]
     }
@@ -218,6 +233,7 @@ impl Site {
             None => Reading::new(name, help),
         };
         vec![
+            Reading::new("build_info", "Which ocmesh this is").with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0),
             known(
                 "ready",
                 "Whether everything needed to answer is there",
@@ -234,7 +250,11 @@ impl Site {
                 self.homes.free_space().ok().map(|free| free as f64),
             ),
             known("memory_bytes", "Memory of this process", resident_memory()),
-            known("open_files", "Files and connections that this process has open", open_files()),
+            known(
+                "open_files",
+                "Files and connections that this process has open",
+                open_files(),
+            ),
         ]
     }
 
@@ -254,7 +274,9 @@ impl Site {
             })
         };
         [
-            by("cache_entries", "Entries of what is kept in memory", |fill| fill.entries),
+            by("cache_entries", "Entries of what is kept in memory", |fill| {
+                fill.entries
+            }),
             by("cache_limit", "The most entries of it", |fill| fill.cap),
         ]
     }
