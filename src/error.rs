@@ -190,6 +190,12 @@ impl Error {
 
     /// Something in this server went wrong; the stranger learns only that.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        // What a panic says may hold anything, and the log must not (T-44).
+        let cause = match cause.into().downcast::<tokio::task::JoinError>() {
+            Ok(panicked) if panicked.is_panic() => "a task panicked".into(),
+            Ok(stopped) => stopped as Box<dyn StdError + Send + Sync>,
+            Err(other) => other,
+        };
         Self::new(
             Reason::Internal,
             "Something went wrong in this server; its log says what.",
@@ -319,6 +325,13 @@ mod tests {
             assert_eq!(Reason::from_code(reason.code()), Some(*reason));
         }
         assert_eq!(Reason::PersonNotFound.wire(), "RECIPIENT_NOT_FOUND");
+    }
+
+    #[tokio::test]
+    async fn t44_a_panic_elsewhere_is_no_cause_to_say_what_it_said() {
+        let panicked = tokio::spawn(async { panic!("canary") }).await.map_err(Error::internal);
+        let causes = panicked.unwrap_err().causes();
+        assert_eq!(causes, "a task panicked");
     }
 
     #[test]

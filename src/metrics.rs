@@ -15,7 +15,6 @@ use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::clock::Timestamp;
@@ -102,8 +101,6 @@ impl Side {
 impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("ocm");
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        registry.register("build", "Which ocmesh this is", Info::new(version));
         let durations = Histogram::new(DURATIONS);
         registry.register(
             "http_request_duration_seconds",
@@ -145,10 +142,10 @@ impl Metrics {
     }
 
     /// A request was answered. `route` is a pattern of ours, never the path that was asked for.
-    pub fn request(&self, route: String, method: &str, code: u16, took: Duration) {
+    pub fn request(&self, route: String, method: &'static str, code: u16, took: Duration) {
         let labels = [
             ("route", Cow::Owned(route)),
-            ("method", Cow::Borrowed(known_method(method))),
+            ("method", Cow::Borrowed(method)),
             ("code", Cow::Owned(code.to_string())),
         ];
         self.0.requests.get_or_create(&labels).inc();
@@ -251,8 +248,8 @@ fn counters<const N: usize>(registry: &mut Registry, name: &str, help: &str) -> 
     counters
 }
 
-/// Anybody can make up methods; each would be a number of its own.
-fn known_method(method: &str) -> &'static str {
+/// The method, if it is one; anybody can make up others, and each would be a number of its own.
+pub fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 15] = [
         "GET",
         "HEAD",
@@ -327,7 +324,7 @@ mod tests {
     async fn methods_that_somebody_made_up_are_one_number() {
         let metrics = Metrics::new();
         for method in ["GET", "get", "BREW", "X-1", "X-2"] {
-            metrics.request("/x".to_owned(), method, 200, Duration::ZERO);
+            metrics.request("/x".to_owned(), known_method(method), 200, Duration::ZERO);
         }
         let text = text(&metrics, NOW, 0.0).await;
         let counted =

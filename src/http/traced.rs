@@ -25,6 +25,7 @@ use crate::http::asker;
 use crate::http::signed::Sender;
 use crate::metrics::Metrics;
 use crate::metrics::OTHER;
+use crate::metrics::known_method;
 use crate::random;
 use crate::site::Site;
 
@@ -80,7 +81,7 @@ where
         return serve(request).await;
     };
     let begun = Instant::now();
-    let method = request.method().to_string();
+    let method = known_method(request.method().as_str());
     let id = asker::request_id(request.request(), &site).unwrap_or_else(new_id);
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id);
@@ -117,7 +118,7 @@ where
         } else {
             tracing::info!(method, route, status, ms, who, "Answered {method} {route}: {status}");
         }
-        site.metrics.request(route, &method, status, took);
+        site.metrics.request(route, method, status, took);
         answer
     };
     told.instrument(span).await

@@ -235,6 +235,7 @@ impl Site {
             None => Reading::new(name, help),
         };
         vec![
+            Reading::new("build_info", "Which ocmesh this is").with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0),
             known(
                 "ready",
                 "Whether everything needed to answer is there",

@@ -469,7 +469,10 @@ fn an_invitation_is_made_shown_extended_mailed_and_cancelled_by_commands() {
     }
     a.stop();
     let log = a.log();
-    assert!(log.matches("Answered").count() > MOST_QUIET, "the log says too little to prove anything");
+    assert!(
+        log.matches("Answered").count() > MOST_QUIET,
+        "the log says too little to prove anything"
+    );
     for canary in [
         "canary-password-of-the-mail-server",
         &STANDARD.encode("\0ocm\0canary-password-of-the-mail-server"),
@@ -724,7 +727,10 @@ fn t44_no_secret_is_ever_logged_even_at_trace() {
     assert!(secret.len() > 40);
     for installation in [&a, &b] {
         let log = installation.log();
-        assert!(log.matches("Answered").count() > MOST_QUIET, "the log says too little to prove anything");
+        assert!(
+            log.matches("Answered").count() > MOST_QUIET,
+            "the log says too little to prove anything"
+        );
         for canary in [
             PASSWORD,
             &secret,

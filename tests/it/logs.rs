@@ -75,7 +75,11 @@ pub fn run_alone(test: &str) {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        said.contains("1 passed"),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn number(answer: &reqwest::Response) -> String {
@@ -86,10 +90,20 @@ fn number(answer: &reqwest::Response) -> String {
 async fn each_answer_has_a_number_and_a_page_that_says_why_tells_it_in_each_language() {
     let server = TestServer::start().await;
     let mut numbers = BTreeSet::new();
-    for path in ["/login", "/livez", "/nowhere", "/.well-known/ocm", "/dav/ocm/", "/healthz"] {
+    for path in [
+        "/login",
+        "/livez",
+        "/nowhere",
+        "/.well-known/ocm",
+        "/dav/ocm/",
+        "/healthz",
+    ] {
         let answer = http().get(server.url(path)).send().await.unwrap();
         let number = number(&answer);
-        assert!(number.len() > 10 && number.bytes().all(|byte| byte.is_ascii_digit()), "{number}");
+        assert!(
+            number.len() > 10 && number.bytes().all(|byte| byte.is_ascii_digit()),
+            "{number}"
+        );
         let text = answer.text().await.unwrap();
         assert_eq!(text.contains(&number), path == "/nowhere", "{path}: {text}");
         numbers.insert(number);
@@ -110,14 +124,22 @@ async fn a_number_is_taken_from_a_proxy_and_from_nobody_else() {
     let proxied = TestServer::start_with(|config| config.tls.mode = TlsMode::Proxy).await;
     let long = "x".repeat(65);
     let ask = async |server: &TestServer, id: &str| {
-        let answer = http().get(server.url("/livez")).header("x-request-id", id).send().await.unwrap();
+        let answer = http()
+            .get(server.url("/livez"))
+            .header("x-request-id", id)
+            .send()
+            .await
+            .unwrap();
         number(&answer)
     };
     assert_eq!(ask(&proxied, "Proxy_1.2-3").await, "Proxy_1.2-3");
     assert_ne!(ask(&direct, "Proxy_1.2-3").await, "Proxy_1.2-3");
     for bad in ["", &long, "a b", "<b>", "a\u{e9}"] {
         let made = ask(&proxied, bad).await;
-        assert!(made.bytes().all(|byte| byte.is_ascii_digit()) && !made.is_empty(), "{bad}: {made}");
+        assert!(
+            made.bytes().all(|byte| byte.is_ascii_digit()) && !made.is_empty(),
+            "{bad}: {made}"
+        );
     }
 }
 
@@ -129,7 +151,10 @@ async fn the_audit_log_and_commands_have_the_same_number() {
     let made = ada.post("/new-folder", &[("path", ""), ("name", "docs")]).await;
     let number = made.header("x-request-id").to_owned();
     let found = server.site().audit.list(&Filter::default(), None, 1).await.unwrap();
-    assert_eq!((found.entries[0].verb.as_str(), &found.entries[0].request), ("file.folder", &number));
+    assert_eq!(
+        (found.entries[0].verb.as_str(), &found.entries[0].request),
+        ("file.folder", &number)
+    );
 }
 
 #[actix_web::test]
@@ -170,14 +195,25 @@ async fn a_line_for_each_request() {
     };
 
     let wayf = one(&ask("/wayf?token=canary-of-a-code").await);
-    assert_eq!((&wayf["route"], &wayf["method"]), (&"/wayf".into(), &"GET".into()), "{wayf}");
-    assert!(wayf["ms"].is_u64() && wayf["status"].is_u64() && wayf["level"] == "INFO", "{wayf}");
+    assert_eq!(
+        (&wayf["route"], &wayf["method"]),
+        (&"/wayf".into(), &"GET".into()),
+        "{wayf}"
+    );
+    assert!(
+        wayf["ms"].is_u64() && wayf["status"].is_u64() && wayf["level"] == "INFO",
+        "{wayf}"
+    );
     assert_eq!(wayf["message"], format!("Answered GET /wayf: {}", wayf["status"]));
     assert_eq!(wayf["who"], "");
     let nowhere = ask("/canary-of-a-path/x").await;
     assert_eq!(one(&nowhere)["route"], "other");
     // What was refused says so in a line of its own, with the same number.
-    assert!(lines.of(&nowhere).iter().any(|line| line["code"] == "not-found"), "{:?}", lines.of(&nowhere));
+    assert!(
+        lines.of(&nowhere).iter().any(|line| line["code"] == "not-found"),
+        "{:?}",
+        lines.of(&nowhere)
+    );
     let file = ask("/files/canary-of-a-file.txt").await;
     assert_eq!(one(&file)["route"], "/files{path:(/.*)?}");
 

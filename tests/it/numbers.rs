@@ -94,7 +94,10 @@ pub async fn scrape(server: &TestServer) -> Numbers {
     let answer = http().get(at(server)).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let content_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
-    assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(
+        content_type,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
     let text = answer.text().await.unwrap();
     assert!(text.ends_with("# EOF\n"));
     Numbers::read(text)
@@ -115,7 +118,12 @@ async fn requests_are_counted_by_the_pattern_of_their_path_and_never_by_the_path
     let server = TestServer::start_with(counted).await;
     let before = scrape(&server).await;
     assert_eq!(before.of("ocm_build_info{version=\"0.1.0\"}"), 1.0);
-    for path in ["/login", "/login?next=/canary-of-a-query", "/contacts/canary%40of.a.contact", "/canary-of-a-path"] {
+    for path in [
+        "/login",
+        "/login?next=/canary-of-a-query",
+        "/contacts/canary%40of.a.contact",
+        "/canary-of-a-path",
+    ] {
         http().get(server.url(path)).send().await.unwrap();
     }
     for method in ["CANARY", "BREW"] {
@@ -176,12 +184,21 @@ async fn what_two_servers_do_with_each_other_is_counted_at_both() {
     assert_eq!(exchanged(&b, "in", "share"), 1.0);
 
     let id = pair.b.received("bob").await[0]["id"].as_str().unwrap().to_owned();
-    let accept = Call::ShareAccept { user: None, id: id.clone() };
+    let accept = Call::ShareAccept {
+        user: None,
+        id: id.clone(),
+    };
     Box::pin(pair.b.call(accept)).await.unwrap();
     Box::pin(pair.b.deliver()).await;
-    let get = Call::ShareGet { id: id.clone(), path: String::new() };
+    let get = Call::ShareGet {
+        id: id.clone(),
+        path: String::new(),
+    };
     assert_eq!(Box::pin(pair.b.call(get)).await.unwrap(), "ten bytes!");
-    let put = Call::SharePut { id, path: String::new() };
+    let put = Call::SharePut {
+        id,
+        path: String::new(),
+    };
     Box::pin(pair.b.call_with(put, b"now twelve b")).await.unwrap();
     let (a, b) = Box::pin(both(&pair)).await;
     let bytes = |numbers: &Numbers, direction: &str, side: &str| {
@@ -189,8 +206,18 @@ async fn what_two_servers_do_with_each_other_is_counted_at_both() {
             "ocm_webdav_bytes_total{{direction=\"{direction}\",side=\"{side}\"}}"
         ))
     };
-    assert_eq!((bytes(&a, "out", "sender"), bytes(&a, "in", "sender")), (10.0, 12.0), "{}", a.text);
-    assert_eq!((bytes(&b, "in", "receiver"), bytes(&b, "out", "receiver")), (10.0, 12.0), "{}", b.text);
+    assert_eq!(
+        (bytes(&a, "out", "sender"), bytes(&a, "in", "sender")),
+        (10.0, 12.0),
+        "{}",
+        a.text
+    );
+    assert_eq!(
+        (bytes(&b, "in", "receiver"), bytes(&b, "out", "receiver")),
+        (10.0, 12.0),
+        "{}",
+        b.text
+    );
     assert_eq!(a.of("ocm_token_exchanges_total{outcome=\"ok\"}"), 1.0, "{}", a.text);
     assert_eq!(a.of("ocm_shares{direction=\"sent\",state=\"accepted\"}"), 1.0);
     assert_eq!(b.of("ocm_shares{direction=\"received\",state=\"accepted\"}"), 1.0);
@@ -200,7 +227,12 @@ async fn what_two_servers_do_with_each_other_is_counted_at_both() {
         id: provider_id.clone(),
     };
     Box::pin(pair.a.call(stop)).await.unwrap();
-    assert_eq!(scrape(&pair.a).await.of("ocm_shares{direction=\"sent\",state=\"stopped\"}"), 1.0);
+    assert_eq!(
+        scrape(&pair.a)
+            .await
+            .of("ocm_shares{direction=\"sent\",state=\"stopped\"}"),
+        1.0
+    );
     for numbers in [&a.text, &b.text] {
         for private in ["ada", "bob", "f.txt", &provider_id, "127.0.0.1"] {
             assert!(!numbers.contains(private), "{private} in {numbers}");
@@ -234,8 +266,16 @@ async fn what_a_liar_sends_is_counted_by_what_is_wrong_with_it() {
     let after = scrape(&server).await;
     assert_eq!(before.all("ocm_signature_verifications_total"), 0.0);
     assert_eq!(after.of("ocm_signature_verifications_total{outcome=\"valid\"}"), 1.0);
-    assert_eq!(after.of("ocm_signature_verifications_total{outcome=\"signature-invalid\"}"), 1.0);
-    assert_eq!(after.of("ocm_token_exchanges_total{outcome=\"signature-missing\"}"), 1.0, "{}", after.text);
+    assert_eq!(
+        after.of("ocm_signature_verifications_total{outcome=\"signature-invalid\"}"),
+        1.0
+    );
+    assert_eq!(
+        after.of("ocm_token_exchanges_total{outcome=\"signature-missing\"}"),
+        1.0,
+        "{}",
+        after.text
+    );
 }
 
 #[actix_web::test]
@@ -261,7 +301,12 @@ async fn a_server_that_is_down_fills_the_queue_and_is_seen_to_fail() {
         Box::pin(a.deliver()).await;
     }
     let numbers = scrape(&a).await;
-    assert_eq!(numbers.of("ocm_delivery_queue{state=\"given-up\"}"), 1.0, "{}", numbers.text);
+    assert_eq!(
+        numbers.of("ocm_delivery_queue{state=\"given-up\"}"),
+        1.0,
+        "{}",
+        numbers.text
+    );
     assert_eq!(numbers.of("ocm_shares{direction=\"sent\",state=\"failed\"}"), 1.0);
 }
 
@@ -290,9 +335,16 @@ async fn a_directory_that_was_had_and_an_order_for_a_certificate_are_seen() {
     server.site().metrics.acme_order(false);
     let numbers = scrape(&server).await;
     assert_eq!(numbers.all(name), fetched.0 as f64, "{}", numbers.text);
-    assert!(numbers.has(&format!("{name}{{directory=\"127.0.0.1/servers\"}}")), "{}", numbers.text);
+    assert!(
+        numbers.has(&format!("{name}{{directory=\"127.0.0.1/servers\"}}")),
+        "{}",
+        numbers.text
+    );
     for outcome in ["ok", "failed"] {
-        assert_eq!(numbers.of(&format!("ocm_acme_orders_total{{outcome=\"{outcome}\"}}")), 1.0);
+        assert_eq!(
+            numbers.of(&format!("ocm_acme_orders_total{{outcome=\"{outcome}\"}}")),
+            1.0
+        );
     }
 }
 
@@ -300,7 +352,12 @@ async fn a_directory_that_was_had_and_an_order_for_a_certificate_are_seen() {
 async fn the_machine_is_seen_and_so_are_certificate_and_backup_where_there_are_any() {
     let server = TestServer::start_with(counted).await;
     let before = scrape(&server).await;
-    for name in ["ocm_store_size_bytes", "ocm_disk_free_bytes", "ocm_memory_bytes", "ocm_open_files"] {
+    for name in [
+        "ocm_store_size_bytes",
+        "ocm_disk_free_bytes",
+        "ocm_memory_bytes",
+        "ocm_open_files",
+    ] {
         assert!(before.of(name) > 0.0, "{name}");
     }
     assert_eq!(before.of("ocm_ready"), 1.0);
@@ -332,7 +389,9 @@ async fn a_scrape_reads_no_more_often_than_every_few_seconds() {
     server.rule("x.example", true).await;
     scrape(&server).await;
     server.put_file("ada", "f.txt", "x").await;
-    Box::pin(server.share("ada", "f.txt", "bob@x.example", false)).await.unwrap();
+    Box::pin(server.share("ada", "f.txt", "bob@x.example", false))
+        .await
+        .unwrap();
     let soon = http().get(at(&server)).send().await.unwrap().text().await.unwrap();
     let shared = "ocm_shares{direction=\"sent\",state=\"pending\"}";
     assert_eq!(Numbers::read(soon).of(shared), 0.0);
@@ -440,7 +499,12 @@ async fn programs_learn_whether_a_server_lives_serves_and_is_well() {
     assert_eq!(asked(&server, "/readyz").await, (200, "ok\n".into()));
     let (status, health) = asked(&server, "/healthz").await;
     assert_eq!((status, &health["version"]), (200, &json!(env!("CARGO_PKG_VERSION"))));
-    let words: Vec<_> = health["checks"].as_array().unwrap().iter().map(|check| &check["check"]).collect();
+    let words: Vec<_> = health["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| &check["check"])
+        .collect();
     assert_eq!(words, ["store", "disk", "certificate", "backup", "queue"]);
     for check in health["checks"].as_array().unwrap() {
         assert!(check["state"] == "ok" || check["check"] == "disk", "{check}");
@@ -464,7 +528,9 @@ async fn a_stuck_queue_and_a_missing_backup_are_no_good_health() {
     server.user("ada").await;
     server.rule("x.example", true).await;
     server.put_file("ada", "f.txt", "x").await;
-    Box::pin(server.share("ada", "f.txt", "bob@x.example", false)).await.unwrap();
+    Box::pin(server.share("ada", "f.txt", "bob@x.example", false))
+        .await
+        .unwrap();
     let (_, health) = asked(&server, "/healthz").await;
     assert_eq!(health["checks"][4]["state"], "ok", "{health}");
     server.clock.step(Duration::from_secs(90_000));

@@ -88,7 +88,10 @@ impl Record for Kept {
 
 async fn every<R: Record>(server: &TestServer) -> Vec<R> {
     let page = Page::first(100);
-    let all = server.site().store.read(async |txn| txn.list::<R>(Key::ALL, &page).await);
+    let all = server
+        .site()
+        .store
+        .read(async |txn| txn.list::<R>(Key::ALL, &page).await);
     all.await.unwrap().items
 }
 
@@ -111,7 +114,10 @@ async fn the_whole_story() {
         std::fs::write(dir.path().join(name), format!("{content}\n")).unwrap();
         secrets.keep("a secret in a file", content);
     }
-    secrets.keep("the password of the mail server", STANDARD.encode("\0ocm\0canary-of-the-mail-server"));
+    secrets.keep(
+        "the password of the mail server",
+        STANDARD.encode("\0ocm\0canary-of-the-mail-server"),
+    );
     let postbox = Postbox::start();
     let change = |config: &mut Config| {
         counted(config);
@@ -149,8 +155,15 @@ async fn the_whole_story() {
     secrets.keep("a token", "eyJ0eXAiOiJhdCtqd3Q");
     secrets.keep("a credential", "Bearer ey");
     secrets.check_log(&log);
-    assert!(!log.contains("canary"), "{:?}", log.lines().find(|line| line.contains("canary")));
-    assert!(secrets.kept.len() + secrets.handed.len() > 40, "the story was too short");
+    assert!(
+        !log.contains("canary"),
+        "{:?}",
+        log.lines().find(|line| line.contains("canary"))
+    );
+    assert!(
+        secrets.kept.len() + secrets.handed.len() > 40,
+        "the story was too short"
+    );
     assert!(postbox.count("AUTH PLAIN") > 0);
 }
 
@@ -182,7 +195,9 @@ fn value_of(browser: &Browser) -> String {
 /// Signing in, also with a wrong password; a new password; a link in its place.
 async fn passwords(server: &TestServer, secrets: &mut Secrets) {
     Browser::new(server).sign_in("bob", WRONG_PASSWORD).await;
-    Browser::new(server).sign_in("canary-typed-as-a-name", WRONG_PASSWORD).await;
+    Browser::new(server)
+        .sign_in("canary-typed-as-a-name", WRONG_PASSWORD)
+        .await;
     secrets.keep("a password", PASSWORD);
     secrets.keep("a wrong password", WRONG_PASSWORD);
     let mut bob = Browser::signed_in(server, "bob").await;
@@ -212,7 +227,10 @@ async fn invites(pair: &Pair, secrets: &mut Secrets) {
     let mut ada = Browser::signed_in(&pair.a, "ada").await;
     let mail = format!("/invites/{}/mail", invite["id"].as_str().unwrap());
     ada.post(&mail, &[("to", "canary-of-a-recipient@x.example")]).await;
-    Browser::new(&pair.a).get(&format!("/wayf?token={token}")).await.expect_status(200);
+    Browser::new(&pair.a)
+        .get(&format!("/wayf?token={token}"))
+        .await
+        .expect_status(200);
     Browser::new(&pair.a).get("/wayf?token=canary-of-a-token").await;
     let mut bob = Browser::new(&pair.b);
     bob.sign_in("bob", LINK_PASSWORD).await.expect_status(303);
@@ -245,7 +263,11 @@ async fn shares(pair: &Pair, secrets: &mut Secrets) {
                     client_id: share.share_with.provider.clone(),
                     code: share.secret.clone(),
                 };
-                let exchanged = server.site().shares.exchange(&request.client_id, &request, server.clock.now()).await;
+                let exchanged = server
+                    .site()
+                    .shares
+                    .exchange(&request.client_id, &request, server.clock.now())
+                    .await;
                 tokens.push((share.secret.expose().to_owned(), exchanged.unwrap().access_token));
             }
         }
@@ -262,7 +284,9 @@ async fn shares(pair: &Pair, secrets: &mut Secrets) {
     ];
     for (credential, status) in credentials {
         for path in ["/dav/ocm/", "/public.php/webdav/"] {
-            let request = http().request(propfind.clone(), pair.a.url(path)).header("authorization", &credential);
+            let request = http()
+                .request(propfind.clone(), pair.a.url(path))
+                .header("authorization", &credential);
             assert_eq!(request.send().await.unwrap().status(), status, "{path}");
         }
         secrets.keep("a credential", credential.split_once(' ').unwrap().1);
@@ -271,12 +295,20 @@ async fn shares(pair: &Pair, secrets: &mut Secrets) {
     http().get(rest).send().await.unwrap();
     let old = format!("token={secret}&password=canary-of-a-share-password");
     let asked = http()
-        .post(pair.a.url(&format!("/index.php/apps/files_sharing/shareinfo?t={secret}")))
+        .post(
+            pair.a
+                .url(&format!("/index.php/apps/files_sharing/shareinfo?t={secret}")),
+        )
         .header("content-type", "application/x-www-form-urlencoded")
         .body(old);
     asked.send().await.unwrap();
     let unsigned = json!({ "code": secret, "grant_type": "authorization_code" }).to_string();
-    http().post(pair.a.url("/ocm/token")).body(unsigned).send().await.unwrap();
+    http()
+        .post(pair.a.url("/ocm/token"))
+        .body(unsigned)
+        .send()
+        .await
+        .unwrap();
     pair.step(Duration::from_secs(1));
 }
 
@@ -313,7 +345,10 @@ async fn handshake(server: &TestServer, secrets: &mut Secrets) {
         .await
         .unwrap();
     secrets.keep("a token that was left here", "zzzzzzcanary1234");
-    let brought = format!("{}?url=http://{host}&token=canary-of-a-token", server.url(SHARED_SECRET));
+    let brought = format!(
+        "{}?url=http://{host}&token=canary-of-a-token",
+        server.url(SHARED_SECRET)
+    );
     http().get(brought).send().await.unwrap();
     server.site().handshakes.advance(server.clock.now()).await.unwrap();
 }
@@ -321,7 +356,10 @@ async fn handshake(server: &TestServer, secrets: &mut Secrets) {
 async fn panic_with_a_secret(server: &TestServer, secrets: &mut Secrets) {
     let (planted, handle) = planted(server.site());
     for path in ["/planted", "/planted/page"] {
-        assert_eq!(http().get(format!("{planted}{path}")).send().await.unwrap().status(), 500);
+        assert_eq!(
+            http().get(format!("{planted}{path}")).send().await.unwrap().status(),
+            500
+        );
     }
     secrets.keep("what a panic said", "canary-of-a-panic");
     handle.stop(false).await;
@@ -346,10 +384,25 @@ async fn look_at_pages(pair: &Pair, pages: &[(&'static str, String)], secrets: &
     let mut bob = Browser::new(&pair.b);
     bob.sign_in("bob", LINK_PASSWORD).await.expect_status(303);
     secrets.keep("a cookie", value_of(&bob));
-    for path in ["/home", "/contacts", "/invites", "/shares/sent", "/shares/received", "/requests", "/account"] {
+    for path in [
+        "/home",
+        "/contacts",
+        "/invites",
+        "/shares/sent",
+        "/shares/received",
+        "/requests",
+        "/account",
+    ] {
         secrets.check_shown(path, &bob.get(path).await.body);
     }
-    for path in ["/admin", "/admin/users", "/admin/audit", "/admin/queue", "/admin/settings", "/admin/keys"] {
+    for path in [
+        "/admin",
+        "/admin/users",
+        "/admin/audit",
+        "/admin/queue",
+        "/admin/settings",
+        "/admin/keys",
+    ] {
         secrets.check_shown(path, &theirs.get(path).await.expect_status(200).body);
     }
 }

@@ -72,13 +72,23 @@ fn named(expression: &str) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<Stri
         rest = &rest[at + name.len()..];
         let labels = metrics.entry(name).or_default();
         if let Some((inside, _)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-            labels.extend(inside.split(',').map(|matcher| matcher.trim().chars().take_while(|c| is_word(*c)).collect()));
+            labels.extend(
+                inside
+                    .split(',')
+                    .map(|matcher| matcher.trim().chars().take_while(|c| is_word(*c)).collect()),
+            );
         }
     }
     let by = expression
         .split("by (")
         .skip(1)
-        .flat_map(|rest| rest.split(')').next().unwrap().split(',').map(|label| label.trim().to_owned()))
+        .flat_map(|rest| {
+            rest.split(')')
+                .next()
+                .unwrap()
+                .split(',')
+                .map(|label| label.trim().to_owned())
+        })
         .collect();
     (metrics, by)
 }
@@ -95,7 +105,10 @@ fn exported(all: &[Numbers]) -> BTreeMap<String, BTreeSet<String>> {
         }
         // What has no value yet has a type.
         for line in numbers.text.lines() {
-            if let Some(gauge) = line.strip_prefix("# TYPE ").and_then(|line| line.strip_suffix(" gauge")) {
+            if let Some(gauge) = line
+                .strip_prefix("# TYPE ")
+                .and_then(|line| line.strip_suffix(" gauge"))
+            {
                 exported.entry(gauge.to_owned()).or_default();
             }
         }
@@ -127,12 +140,18 @@ async fn dashboard_and_alerts_name_numbers_and_labels_that_a_server_has() {
                 wrong.push(format!("{title}: there is no {metric}"));
                 continue;
             };
-            for label in labels.iter().filter(|label| !own.contains(*label) && *label != "instance") {
+            for label in labels
+                .iter()
+                .filter(|label| !own.contains(*label) && *label != "instance")
+            {
                 wrong.push(format!("{title}: {metric} has no label {label}"));
             }
             known.extend(own.iter().cloned());
         }
-        wrong.extend(by.difference(&known).map(|label| format!("{title}: nothing has a label {label}")));
+        wrong.extend(
+            by.difference(&known)
+                .map(|label| format!("{title}: nothing has a label {label}")),
+        );
         used.extend(metrics.into_keys());
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -165,7 +184,10 @@ fn what_somebody_should_get_up_for_has_an_alert() {
 
 #[test]
 fn prometheus_itself_takes_the_alerts() {
-    let checked = Command::new("promtool").args(["check", "rules"]).arg(shipped("prometheus/alerts.yml")).output();
+    let checked = Command::new("promtool")
+        .args(["check", "rules"])
+        .arg(shipped("prometheus/alerts.yml"))
+        .output();
     match checked {
         Err(_) => println!("SKIPPED: no promtool"),
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),

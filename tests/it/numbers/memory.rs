@@ -26,7 +26,11 @@ const BOUNDED: &[(&str, &str, &str)] = &[
     ("peers/visitors.rs", "by", "cache: visitors"),
     ("remote/mod.rs", "tokens", "cache: tokens"),
     ("users.rs", "failures", "cache: sign-ins"),
-    ("metrics.rs", "requests", "routes are patterns of ours, methods and codes are few"),
+    (
+        "metrics.rs",
+        "requests",
+        "routes are patterns of ours, methods and codes are few",
+    ),
     ("store/sled.rs", "waiting", "one for each request under way"),
     ("config/origin.rs", "Origins", "settings of the operator"),
     ("http/discovery.rs", "Published", "one for each mode"),
@@ -57,7 +61,9 @@ fn grows(line: &str) -> Option<&str> {
         .iter()
         .any(|kept| kind.starts_with(kept));
     let locked = ["Mutex<", "Lock<", "RwLock<"].iter().any(|lock| kind.contains(lock))
-        && ["HashMap", "HashSet", "BTree", "Vec<", "VecDeque", "Lately"].iter().any(|many| kind.contains(many));
+        && ["HashMap", "HashSet", "BTree", "Vec<", "VecDeque", "Lately"]
+            .iter()
+            .any(|many| kind.contains(many));
     let channel = kind.contains("Sender<") && kind.contains("Unbounded");
     (is_name && (shared || locked || channel)).then_some(name)
 }
@@ -76,7 +82,10 @@ fn t85_each_collection_that_outlives_a_request_is_known_to_be_bounded() {
         let text = fs::read_to_string(&file).unwrap();
         let code = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
         for field in code.filter_map(grows) {
-            match BOUNDED.iter().find(|(file, known, _)| (*file, *known) == (&name, field)) {
+            match BOUNDED
+                .iter()
+                .find(|(file, known, _)| (*file, *known) == (&name, field))
+            {
                 Some(known) => seen.push(known.2),
                 None => unknown.push(format!("src/{name}: {field}")),
             }
@@ -87,7 +96,17 @@ fn t85_each_collection_that_outlives_a_request_is_known_to_be_bounded() {
         );
     }
     assert!(unknown.is_empty(), "what bounds these? {unknown:#?}");
-    for cache in ["audit", "connections", "uploads", "homes", "peers", "signed", "visitors", "tokens", "sign-ins"] {
+    for cache in [
+        "audit",
+        "connections",
+        "uploads",
+        "homes",
+        "peers",
+        "signed",
+        "visitors",
+        "tokens",
+        "sign-ins",
+    ] {
         let cache = format!("cache: {cache}");
         assert!(seen.contains(&cache.as_str()), "{cache} is looked for in vain");
     }
@@ -113,7 +132,12 @@ async fn t85_each_of_them_says_how_full_it_is_and_may_be() {
         let limit = numbers.of(&format!("ocm_cache_limit{{cache=\"{cache}\"}}"));
         assert!(limit > 0.0 && entries <= limit, "{cache}: {entries} of {limit}");
     }
-    assert_eq!(numbers.of("ocm_cache_entries{cache=\"homes\"}"), 1.0, "{}", numbers.text);
+    assert_eq!(
+        numbers.of("ocm_cache_entries{cache=\"homes\"}"),
+        1.0,
+        "{}",
+        numbers.text
+    );
 }
 
 /// Takes minutes: `cargo test --test it numbers::memory -- --ignored`.
@@ -132,7 +156,9 @@ async fn t85_memory_is_flat_under_many_requests_of_strangers() {
                 2 => format!("/contacts/eve%40{host}"),
                 _ => format!("/dav/ocm/{at}"),
             };
-            let request = http().post(server.url(&path)).header("content-type", "application/json");
+            let request = http()
+                .post(server.url(&path))
+                .header("content-type", "application/json");
             request.body(body).send().await.unwrap();
         }
         let memory = scrape(&server).await.of("ocm_memory_bytes");

@@ -25,7 +25,9 @@ pub fn planted(site: &Site) -> (String, ServerHandle) {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let site = Data::new(site.clone());
     let server = HttpServer::new(move || {
-        let page = web::resource("/planted/page").wrap(from_fn(ocmesh::web::finish)).to(panics);
+        let page = web::resource("/planted/page")
+            .wrap(from_fn(ocmesh::web::finish))
+            .to(panics);
         App::new()
             .app_data(site.clone())
             .wrap(from_fn(ocmesh::http::guard))
@@ -70,7 +72,12 @@ async fn t89_a_thousand_panics_are_a_thousand_answers_and_everybody_else_is_serv
             let headers = answer.headers().clone();
             let number = headers["x-request-id"].to_str().unwrap().to_owned();
             assert_eq!(headers["x-content-type-options"], "nosniff");
-            assert!(headers["content-security-policy"].to_str().unwrap().contains("frame-ancestors 'none'"));
+            assert!(
+                headers["content-security-policy"]
+                    .to_str()
+                    .unwrap()
+                    .contains("frame-ancestors 'none'")
+            );
             let text = answer.text().await.unwrap();
             assert!(!text.contains("canary"), "{text}");
             if is_page && round % 100 == 0 {
