@@ -91,7 +91,9 @@ impl Mail {
             return Ok(Self(None));
         };
         let password = settings.password_file.as_deref();
-        let password = password.map(|file| secret_file("mail.password_file", file)).transpose()?;
+        let password = password
+            .map(|file| secret_file("mail.password_file", file))
+            .transpose()?;
         Ok(Self(Some(Arc::new(Way {
             server: server.clone(),
             password,

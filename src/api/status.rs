@@ -141,7 +141,12 @@ mod tests {
         };
         check(TlsMode::Off, None, None, "plain http");
         check(TlsMode::Proxy, None, None, "proxy");
-        check(TlsMode::Acme, Some(held("2026-08-30")), None, "until 2026-08-30 (90 days)");
+        check(
+            TlsMode::Acme,
+            Some(held("2026-08-30")),
+            None,
+            "until 2026-08-30 (90 days)",
+        );
         check(TlsMode::Files, Some(held("2026-05-30")), None, "ended 2026-05-30");
         let trouble = Error::new(Reason::NoAnswer, "The authority does not answer.");
         check(TlsMode::Acme, None, Some(trouble), "none yet, one is being ordered");

@@ -49,9 +49,7 @@ impl Sockets {
 fn bind<T>(setting: &str, address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> Result<T> {
     let refused = |cause: io::Error| {
         let hint = match cause.kind() {
-            io::ErrorKind::AddrInUse => {
-                "; another program listens there: stop that one, or choose another port"
-            }
+            io::ErrorKind::AddrInUse => "; another program listens there: stop that one, or choose another port",
             io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
             io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
@@ -61,7 +59,10 @@ fn bind<T>(setting: &str, address: SocketAddr, bind: impl Fn(SocketAddr) -> io::
     match bind(address) {
         Err(cause) if address.ip() == Ipv6Addr::UNSPECIFIED && has_no_ipv6(&cause) => {
             let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-            tracing::warn!(setting, "This machine has no IPv6: {instead} is listened on in place of {address}");
+            tracing::warn!(
+                setting,
+                "This machine has no IPv6: {instead} is listened on in place of {address}"
+            );
             bind(instead).map_err(refused)
         }
         outcome => outcome.map_err(refused),
@@ -122,7 +123,10 @@ mod tests {
         let check = |address: &str, cause: i32, part: &str| {
             let error = bound(address, cause).unwrap_err();
             assert_eq!(error.reason(), Reason::ConfigInvalid);
-            assert!(error.to_string().starts_with(&format!("server.listen: {address}: ")), "{error}");
+            assert!(
+                error.to_string().starts_with(&format!("server.listen: {address}: ")),
+                "{error}"
+            );
             assert!(error.to_string().contains(part), "{error}");
         };
         check("[::]:443", EADDRINUSE, "another program");

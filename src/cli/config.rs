@@ -77,7 +77,11 @@ impl Verb {
 fn reread(answer: &serde_json::Value) -> String {
     let list = |key: &str| {
         let names = answer[key].as_array().map_or(&[] as &[_], Vec::as_slice);
-        names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+        names
+            .iter()
+            .filter_map(|name| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let mut said = match list("changed") {
         none if none.is_empty() => "Read again; no setting has changed.".to_owned(),

@@ -18,7 +18,9 @@ pub fn parse(text: &str) -> Result<String, String> {
         ));
     }
     if text.parse::<std::net::IpAddr>().is_ok() {
-        return Err("this is an address, and a name is wanted: certificates and OCM addresses are for names".to_owned());
+        return Err(
+            "this is an address, and a name is wanted: certificates and OCM addresses are for names".to_owned(),
+        );
     }
     if !text.contains('.') {
         return Err(format!(
@@ -71,7 +73,10 @@ mod tests {
         ] {
             check(wrong, Err("did you mean cloud.example.org?"));
         }
-        check("cloud.example.org:8443", Err("--public-url https://cloud.example.org:8443"));
+        check(
+            "cloud.example.org:8443",
+            Err("--public-url https://cloud.example.org:8443"),
+        );
         check("203.0.113.7", Err("address"));
         check("2001:db8::1", Err(""));
         check("localhost", Err("a dot"));

@@ -43,8 +43,14 @@ impl Wishes {
             ),
             _ => Error::new(Reason::ConfigInvalid, format!("{}: {cause}", file.display())),
         };
-        let mut new = OpenOptions::new().write(true).create_new(true).open(file).map_err(wrong)?;
-        new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(wrong)?;
+        let mut new = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(file)
+            .map_err(wrong)?;
+        new.write_all(text.as_bytes())
+            .and_then(|()| new.sync_all())
+            .map_err(wrong)?;
         eprintln!("Wrote {}. Look it over, then: ocmesh serve", file.display());
         Ok(())
     }
@@ -69,8 +75,13 @@ impl Wishes {
             if let Some(header) = line.strip_prefix('[') {
                 within = header.trim_end_matches(']');
             }
-            let key = line.strip_prefix("# ").and_then(|rest| rest.split_once(" = ")).map(|(key, _)| key);
-            let wish = set.iter().find(|(section, name, _)| *section == within && Some(*name) == key);
+            let key = line
+                .strip_prefix("# ")
+                .and_then(|rest| rest.split_once(" = "))
+                .map(|(key, _)| key);
+            let wish = set
+                .iter()
+                .find(|(section, name, _)| *section == within && Some(*name) == key);
             lines.push(match wish {
                 Some((_, key, value)) => format!("{key} = {value}"),
                 None => line.to_owned(),

@@ -105,8 +105,12 @@ pub async fn run(mut config: Config, file: Option<PathBuf>, mut wishes: Wishes) 
     say_hello(&running).await?;
     let public_url = running.site.config.server.public_url.to_string();
     if let Some(file) = &wishes.ready_file {
-        std::fs::write(file, format!("{public_url}\n"))
-            .map_err(|cause| Error::new(Reason::ConfigInvalid, format!("--ready-file {}: {cause}", file.display())))?;
+        std::fs::write(file, format!("{public_url}\n")).map_err(|cause| {
+            Error::new(
+                Reason::ConfigInvalid,
+                format!("--ready-file {}: {cause}", file.display()),
+            )
+        })?;
     }
     let flags = wishes.flags();
     let ended = Box::pin(running.keep(|| Config::load_with(file.as_deref(), &flags), signals)).await;
@@ -193,7 +197,11 @@ mod tests {
     #[test]
     fn a_setup_link_that_others_can_read_is_known() {
         let check = |url: &str, expected: bool| {
-            assert_eq!(is_readable_on_the_way(&PublicUrl::parse(url).unwrap()), expected, "{url}");
+            assert_eq!(
+                is_readable_on_the_way(&PublicUrl::parse(url).unwrap()),
+                expected,
+                "{url}"
+            );
         };
         check("https://cloud.example.org", false);
         check("http://cloud.example.org", true);

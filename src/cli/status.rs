@@ -32,9 +32,15 @@ pub fn screen(answer: &Value) -> String {
         false => format!("NOT READY: {}", field("reason")),
     };
     let rows = [
-        ("ocmesh", format!("{}  {state}, for {}", field("version"), span(answer["uptime"].as_u64()))),
+        (
+            "ocmesh",
+            format!("{}  {state}, for {}", field("version"), span(answer["uptime"].as_u64())),
+        ),
         ("Address", field("address")),
-        ("Certificate", table::clean(&table::field(&answer["certificate"], "sentence"))),
+        (
+            "Certificate",
+            table::clean(&table::field(&answer["certificate"], "sentence")),
+        ),
         ("Federation", federation(&field("mode")).to_owned()),
         (
             "Servers",
@@ -126,7 +132,14 @@ mod tests {
         });
         let said = screen(&answer);
         assert_eq!(said.lines().count(), 8, "{said}");
-        for part in ["1.0.0  ready, for 2 days", "by invitation only", "3 let in", "1 rule", "2 waiting", "4.0 KiB"] {
+        for part in [
+            "1.0.0  ready, for 2 days",
+            "by invitation only",
+            "3 let in",
+            "1 rule",
+            "2 waiting",
+            "4.0 KiB",
+        ] {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert!(!said.contains('\u{1b}'));

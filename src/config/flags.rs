@@ -98,7 +98,9 @@ pub(super) fn of_environment(vars: impl Iterator<Item = (String, String)>) -> Ve
         let (section, key) = name.strip_prefix(ENVIRONMENT_PREFIX)?.split_once('_')?;
         // A bare word is a string; anything TOML can read (true, 5, ["a"]) is what it says.
         let read = format!("v = {value}").parse::<Table>().ok();
-        let value = read.and_then(|mut parsed| parsed.remove("v")).unwrap_or(Value::String(value));
+        let value = read
+            .and_then(|mut parsed| parsed.remove("v"))
+            .unwrap_or(Value::String(value));
         Some(Over {
             section: section.to_ascii_lowercase(),
             key: key.to_ascii_lowercase(),
@@ -166,6 +168,9 @@ mod tests {
         assert_eq!(read(&[], &flags).unwrap().server.listen.0[0].port(), 1);
         flags.set("--tls", "tls.mode", "acne");
         let error = read(&[], &flags).unwrap_err().to_string();
-        assert!(error.starts_with("--tls: ") && error.contains("Did you mean acme?"), "{error}");
+        assert!(
+            error.starts_with("--tls: ") && error.contains("Did you mean acme?"),
+            "{error}"
+        );
     }
 }

@@ -22,12 +22,7 @@ const OTHERS_READ: u32 = 0o004;
 ///
 /// [`Reason::ConfigInvalid`] naming the setting and the file, if it can't be read or is empty.
 pub fn secret_file(setting: &str, file: &Path) -> Result<Secret> {
-    let wrong = |why: String| {
-        Error::new(
-            Reason::ConfigInvalid,
-            format!("{setting}: {}: {why}", file.display()),
-        )
-    };
+    let wrong = |why: String| Error::new(Reason::ConfigInvalid, format!("{setting}: {}: {why}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|cause| wrong(cause.to_string()))?;
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
@@ -88,13 +83,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("secret");
         std::fs::write(&file, " canary secret \r\n").unwrap();
-        assert_eq!(secret_file("mail.password_file", &file).unwrap().expose(), " canary secret ");
+        assert_eq!(
+            secret_file("mail.password_file", &file).unwrap().expose(),
+            " canary secret "
+        );
         std::fs::write(&file, "\n").unwrap();
         for (file, why) in [(file, "nothing in it"), (dir.path().join("none"), "No such file")] {
             let error = secret_file("mail.password_file", &file).unwrap_err();
             assert_eq!(error.reason(), Reason::ConfigInvalid);
             let said = error.to_string();
-            assert!(said.starts_with("mail.password_file: /") && said.contains(why), "{said}");
+            assert!(
+                said.starts_with("mail.password_file: /") && said.contains(why),
+                "{said}"
+            );
         }
     }
 }

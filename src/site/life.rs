@@ -37,8 +37,9 @@ impl Reread {
                 .map(|(before, _)| before.key.to_owned())
                 .collect()
         };
-        let (after_restart, mut changed): (Vec<_>, Vec<_>) =
-            differing(new).into_iter().partition(|key| FIXED.contains(&key.as_str()));
+        let (after_restart, mut changed): (Vec<_>, Vec<_>) = differing(new)
+            .into_iter()
+            .partition(|key| FIXED.contains(&key.as_str()));
         new.server.public_url = old.server.public_url.clone();
         new.server.data_dir.clone_from(&old.server.data_dir);
         new.server.admin_socket.clone_from(&old.server.admin_socket);
@@ -50,7 +51,10 @@ impl Reread {
                 "federation.private_network",
                 old.federation.private_network != new.federation.private_network,
             ),
-            ("federation.directory", old.federation.directory != new.federation.directory),
+            (
+                "federation.directory",
+                old.federation.directory != new.federation.directory,
+            ),
             ("notify.webhook", old.notify.webhook != new.notify.webhook),
             ("ui.link", old.ui != new.ui),
         ] {

@@ -3,6 +3,7 @@
 mod harness;
 
 mod architecture;
+mod bad_days;
 mod chromium;
 mod code_flow;
 mod command_line;
@@ -23,6 +24,7 @@ mod probe;
 mod recipes;
 mod resource_access;
 mod rules;
+mod running;
 mod settings;
 mod share_creation;
 mod share_requests;
