@@ -185,7 +185,7 @@ pub enum State {
     Ready,
     /// A write to disk has been under way for longer than any disk should take.
     Slow,
-    /// No more changes until a restart, because of this. [`Store::read`] still reads what it can.
+    /// No more changes until it is closed and opened anew, because of this. [`Store::read`] still reads what it can.
     Stopped(Error),
 }
 

@@ -426,14 +426,13 @@ impl Shared {
         }
     }
 
-    /// After any failure, what sled has in memory and what is on disk may differ: no more changes until a restart.
+    /// After any failure, what sled has in memory and what is on disk may differ: no more changes until it is opened anew.
     fn stop(&self, cause: ::sled::Error) -> Error {
         let named = format!("{}: {cause}", self.path.display());
         let error = match cause {
             ::sled::Error::Io(cause) => match Error::from(cause) {
                 full if full.reason() == Reason::DiskFull => {
-                    let message =
-                        "This server's disk is full. It takes no more changes until it is restarted with room.";
+                    let message = "This server's disk is full. It takes no more changes until there is room again.";
                     Error::new(Reason::DiskFull, message).caused_by(named)
                 }
                 _ => Error::new(Reason::StoreStopped, "This server's disk has failed.").caused_by(named),
@@ -443,7 +442,7 @@ impl Shared {
         if self.stopped.set(error.clone()).is_ok() {
             tracing::error!(
                 reason = error.reason().code(),
-                "The store takes no more changes until a restart: {}",
+                "The store takes no more changes: {}",
                 error.causes()
             );
             // The committer must not sleep through this: it tells those who wait.
@@ -500,7 +499,10 @@ fn closed() -> Error {
 }
 
 fn refusal(cause: &Error) -> Error {
-    let message = "This server takes no changes until it is restarted; its operator finds out why in its log.";
+    let message = match cause.reason() {
+        Reason::DiskFull => "This server's disk is full: it takes no changes until there is room again.",
+        _ => "This server takes no changes until it is restarted; its operator finds out why in its log.",
+    };
     Error::new(Reason::StoreStopped, message).caused_by(cause.clone())
 }
 

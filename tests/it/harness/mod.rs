@@ -3,6 +3,7 @@
 
 mod passage;
 mod postbox;
+pub mod process;
 mod rogue;
 mod standin;
 mod trap;
@@ -49,6 +50,7 @@ use tempfile::TempDir;
 
 pub use passage::Passage;
 pub use postbox::Postbox;
+pub use process::Process;
 pub use rogue::Manner;
 pub use rogue::Recorded;
 pub use rogue::Reply;
