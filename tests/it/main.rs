@@ -19,6 +19,7 @@ mod notifications;
 mod outbound;
 mod outbox;
 mod outside;
+mod packages;
 mod probe;
 mod recipes;
 mod resource_access;
