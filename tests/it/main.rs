@@ -3,9 +3,9 @@
 mod harness;
 
 mod architecture;
-mod certificates;
 mod backups;
 mod bad_days;
+mod certificates;
 mod chromium;
 mod code_flow;
 mod command_line;
@@ -28,6 +28,7 @@ mod numbers;
 mod outbound;
 mod outbox;
 mod outside;
+mod packages;
 mod pebble;
 mod probe;
 mod proxies;
