@@ -303,7 +303,8 @@ fn page_of(topic: AdminTopic, about: &str) -> String {
 }
 
 fn disk_notice(free: u64, all: u64, server: String) -> Option<Notice> {
-    let full = free < DISK_LEAST || free < all / DISK_LEAST_PART;
+    // Some file systems don't know how large they are.
+    let full = all > 0 && (free < DISK_LEAST || free < all / DISK_LEAST_PART);
     full.then(|| Notice {
         topic: AdminTopic::Disk,
         about: server,
@@ -345,7 +346,7 @@ mod tests {
         check((1 << 30) - 1, 2 << 30, true);
         check(2 << 30, 100 << 30, true);
         check(6 << 30, 100 << 30, false);
-        check(0, 0, true);
+        check(0, 0, false);
     }
 
     #[test]
