@@ -356,3 +356,111 @@ fn names(all: impl Iterator<Item = String>) -> String {
     all.truncate(NAMED);
     format!("{}{}", all.join(", "), if more { ", …" } else { "" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Span;
+    use crate::config::TlsMode;
+    use crate::error::Reason;
+    use crate::findings::State;
+    use crate::ocm::address::Provider;
+    use crate::outbox::Cargo;
+    use crate::tls::Certificate;
+
+    const NOW: Timestamp = Timestamp(1_790_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn expect(finding: &Finding, state: State, said: &str, advised: &str) {
+        let remedy = finding.remedy.as_deref().unwrap_or_default();
+        let fits = finding.state == state && finding.sentence.contains(said) && remedy.contains(advised);
+        assert!(fits, "{state:?} {said:?} {advised:?} is not in {finding:?}");
+    }
+
+    #[test]
+    fn t84_a_certificate_is_judged_by_when_it_ends_for_whom_it_is_and_whether_it_is_renewed() {
+        let text = "[server]\npublic_url = \"https://a.example\"\nlisten = \"[::]:443\"\n";
+        let config = Config::parse(text, "x").unwrap();
+        let status = |names: &[&str], from: Timestamp, to: Timestamp| Status {
+            mode: TlsMode::Acme,
+            certificate: Some(Certificate {
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+                issuer: "An authority".to_owned(),
+                not_before: from,
+                not_after: to,
+            }),
+            renewal: Some(to.minus(30 * DAY)),
+            trouble: None,
+            next_try: None,
+        };
+        let none = || Status {
+            certificate: None,
+            ..status(&[], NOW, NOW)
+        };
+        let why = || Some(Error::new(Reason::TlsFailed, "Nobody could open port 80."));
+        let judge = |status: Status| judge_certificate(&config, &status, NOW);
+        let good = |to: Timestamp| status(&["a.example"], NOW.minus(DAY), to);
+        expect(&judge(good(NOW.plus(60 * DAY))), State::Ok, "is renewed on 2026-10-21", "");
+        expect(&judge(good(NOW.plus(9 * DAY))), State::Warn, "ends on 2026-09-30", "ocmesh tls status");
+        expect(&judge(good(NOW)), State::Bad, "ended on", "ocmesh tls status");
+        let failing = Status { trouble: why(), ..good(NOW.plus(60 * DAY)) };
+        expect(&judge(failing), State::Warn, "could not be renewed: Nobody", "ocmesh tls status");
+        let ended = Status { trouble: why(), ..good(NOW) };
+        expect(&judge(ended), State::Bad, "ended on", "port 80");
+        let early = status(&["a.example"], NOW.plus(DAY), NOW.plus(60 * DAY));
+        expect(&judge(early), State::Bad, "the clock says", "timedatectl");
+        let other = status(&["b.example", "*.a.example"], NOW, NOW.plus(60 * DAY));
+        expect(&judge(other), State::Bad, "and not for a.example", "server.public_url");
+        let star = status(&["*.example"], NOW, NOW.plus(60 * DAY));
+        expect(&judge(star), State::Ok, "good until", "");
+        expect(&judge(none()), State::Warn, "no certificate yet", "ocmesh tls status");
+        let failed = Status { trouble: why(), ..none() };
+        expect(&judge(failed), State::Bad, "no certificate: Nobody", "ocmesh tls status");
+        let of = |mode| judge(Status { mode, ..none() });
+        expect(&of(TlsMode::Proxy), State::Ok, "proxy in front", "");
+        expect(&of(TlsMode::Off), State::Warn, "passwords can be read", "tls.mode");
+        let mine = judge_certificate(&Config::default(), &Status { mode: TlsMode::Off, ..none() }, NOW);
+        expect(&mine, State::Ok, "nothing leaves this machine", "");
+    }
+
+    #[test]
+    fn a_backup_is_judged_by_its_age_whether_it_was_read_back_and_where_it_is() {
+        let config = Config::default();
+        let mut off = Config::default();
+        off.backup.every.0 = None;
+        let made = |ago: Duration, verified: bool| {
+            let at = NOW.minus(ago);
+            Some(Backup { at, verified: verified.then_some(at) })
+        };
+        let judge = |newest| judge_backup(&config, newest, Some(false), NOW).remove(0);
+        expect(&judge(made(DAY, true)), State::Ok, "is whole", "");
+        expect(&judge(made(DAY, false)), State::Warn, "was not read back", "ocmesh backup verify");
+        expect(&judge(made(3 * DAY, true)), State::Bad, "more than two times", "ocmesh backup create");
+        expect(&judge(None), State::Warn, "No backup was made yet", "ocmesh backup create");
+        expect(&judge_backup(&off, None, Some(true), NOW)[0], State::Ok, "Backups are off", "");
+        let same = judge_backup(&config, made(DAY, true), Some(true), NOW);
+        expect(&same[1], State::Warn, "lost together", "backup.dir");
+        assert_eq!(judge_backup(&config, made(DAY, true), None, NOW).len(), 1);
+    }
+
+    #[test]
+    fn deliveries_are_judged_by_how_long_they_wait_and_whether_they_still_do() {
+        let delivery = |due: Timestamp| {
+            let to = Provider::parse("b.example").unwrap();
+            let mut made = Delivery::new(to, Cargo::Share, "1", "ada", None, NOW);
+            made.due = due;
+            made
+        };
+        let longest = Span::seconds(86_400).0;
+        let judge = |one: Delivery| judge_queue(&[one], longest, NOW).remove(0);
+        expect(&judge_queue(&[], longest, NOW)[0], State::Ok, "Nothing is waiting", "");
+        expect(&judge(delivery(NOW.plus(DAY))), State::Ok, "on their way: 1", "");
+        expect(&judge(delivery(NOW.minus(DAY))), State::Bad, "sent long ago: 1", "start the server");
+        expect(&judge(delivery(NOW.plus(400 * DAY))), State::Warn, "The clock was wrong", "ocmesh queue retry");
+        let mut over = delivery(NOW);
+        over.progress = Progress::GivenUp;
+        expect(&judge(over), State::Warn, "1, to b.example", "ocmesh queue list");
+        let many = ["e", "d", "c", "b", "a", "a"].into_iter().map(str::to_owned);
+        assert_eq!(names(many), "a, b, c, …");
+    }
+}

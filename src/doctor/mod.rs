@@ -46,6 +46,7 @@ pub async fn examine(site: &Site, outside: bool) -> Result<Vec<Finding>> {
     ];
     if outside {
         checks.extend([
+            bounded("clocks", Box::pin(outside::clocks(site))),
             bounded("ports", Box::pin(outside::ports(site))),
             bounded("dns", Box::pin(outside::dns(site))),
             bounded("discovery", Box::pin(outside::discovery(site))),

@@ -23,8 +23,41 @@ use crate::site::Site;
 
 /// How long a connection to this very machine may take.
 const SHORTLY: Duration = Duration::from_secs(3);
+const A_DAY: Duration = Duration::from_secs(86_400);
 const WELL_KNOWN: &str = "/.well-known/ocm";
 const JWKS: &str = "/.well-known/jwks.json";
+
+/// Whether the clock fits those of the servers that were asked within a day. Only most of several can say that it does not.
+pub(super) async fn clocks(site: &Site) -> Result<Vec<Finding>> {
+    let allowed = site.config.federation.clock_skew.0;
+    let said = site.peers.traffic().clocks(A_DAY);
+    Ok(judge_clocks(said, i64::try_from(allowed.as_secs()).unwrap_or(i64::MAX)))
+}
+
+fn judge_clocks(mut ahead: Vec<i64>, allowed: i64) -> Vec<Finding> {
+    const CHECK: &str = "clocks";
+    ahead.sort_unstable();
+    let number = ahead.len();
+    let most = ahead.get(number / 2).copied().unwrap_or_default();
+    let advice = "Have the clock of this machine kept right (NTP): timedatectl set-ntp true";
+    vec![match most {
+        _ if number < 2 => Finding::ok(CHECK, "Too few servers were asked lately to compare clocks with."),
+        later if later > allowed => Finding::bad(
+            CHECK,
+            format!("The clock is {later} s behind those of most servers ({number} were asked): signatures fail."),
+            advice,
+        ),
+        earlier if earlier < -allowed => {
+            let earlier = -earlier;
+            Finding::bad(
+                CHECK,
+                format!("The clock is {earlier} s ahead of those of most servers ({number} were asked): signatures fail."),
+                advice,
+            )
+        }
+        _ => Finding::ok(CHECK, format!("The clock fits those of most servers ({number} were asked).")),
+    }]
+}
 
 /// Whether somebody answers on each port that is listened on, and whether the public one is among them.
 pub(super) async fn ports(site: &Site) -> Result<Vec<Finding>> {
@@ -286,4 +319,35 @@ pub(super) async fn mail(site: &Site) -> Result<Vec<Finding>> {
              hand until then.",
         ),
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::State;
+
+    #[test]
+    fn a_clock_is_wrong_where_most_of_several_servers_say_so() {
+        let check = |ahead: &[i64], state: State, said: &str| {
+            let found = judge_clocks(ahead.to_vec(), 60).remove(0);
+            assert!(found.state == state && found.sentence.contains(said), "{ahead:?}: {found:?}");
+        };
+        check(&[], State::Ok, "Too few");
+        check(&[9_000], State::Ok, "Too few");
+        check(&[-3, 2, 9_000], State::Ok, "fits those of most servers (3");
+        check(&[300, 301, 0], State::Bad, "300 s behind");
+        check(&[-86_400, -86_401, -86_399], State::Bad, "86400 s ahead");
+    }
+
+    #[test]
+    fn addresses_are_judged_by_who_can_reach_them() {
+        let check = |ips: &[&str], state: State, said: &str| {
+            let ips: Vec<_> = ips.iter().map(|ip| ip.parse().unwrap()).collect();
+            let found = judge_addresses("a.example", &ips);
+            assert!(found.state == state && found.sentence.contains(said), "{ips:?}: {found:?}");
+        };
+        check(&["93.184.216.34", "2606:2800::1"], State::Ok, "leads to 93.184.216.34, 2606:2800::1.");
+        check(&["10.0.0.5"], State::Warn, "only this network");
+        check(&["93.184.216.34", "fd00::1"], State::Warn, "fd00::1 of these");
+    }
 }

@@ -465,9 +465,11 @@ impl Known {
         for place in PLACES {
             let url = Url::parse(&format!("{scheme}://{host}{place}")).map_err(Error::internal)?;
             let answer = self.client.document(&url).await;
+            let date = answer.as_ref().ok().and_then(|answer| answer.header("date").map(str::to_owned));
             let gone = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 404 | 410));
             match answer.and_then(|answer| read_document(&answer, &url, host)) {
                 Ok(discovery) => {
+                    self.traffic.said_time(host, date.as_deref().unwrap_or_default());
                     return Ok(Found {
                         discovery,
                         well_known: place == PLACES[0],

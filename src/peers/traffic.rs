@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::UNIX_EPOCH;
 
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -99,6 +101,8 @@ pub struct Exchange {
 struct Lately {
     from_them: VecDeque<Exchange>,
     to_them: VecDeque<Exchange>,
+    /// How many seconds its clock was ahead of ours, and when.
+    ahead: Option<(i64, Timestamp)>,
 }
 
 impl Lately {
@@ -193,19 +197,31 @@ impl Traffic {
             outcome,
         };
         let mut servers = self.servers();
-        if !servers.contains_key(host) && servers.len() >= SERVERS {
-            let silent = servers.iter().min_by_key(|(_, lately)| lately.last());
-            if let Some(silent) = silent.map(|(host, _)| host.clone()) {
-                servers.remove(&silent);
-            }
-        }
-        let lately = servers.entry(host.clone()).or_default();
+        let lately = room_for(&mut servers, host);
         let ring = match way {
             Way::FromThem => &mut lately.from_them,
             Way::ToThem => &mut lately.to_them,
         };
         ring.truncate(REMEMBERED - 1);
         ring.push_front(exchange);
+    }
+
+    /// Notes what time a server says it is (`Date`, RFC 9110), where that is a time.
+    pub fn said_time(&self, host: &Provider, date: &str) {
+        let Ok(date) = httpdate::parse_http_date(date) else { return };
+        let since = date.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = self.clock.now();
+        let ahead = i64::try_from(since).unwrap_or(i64::MAX).saturating_sub(now.0);
+        room_for(&mut self.servers(), host).ahead = Some((ahead, now));
+    }
+
+    /// How many seconds the clocks of servers were ahead of ours that were asked within the last `span`.
+    pub fn clocks(&self, span: Duration) -> Vec<i64> {
+        let now = self.clock.now();
+        let lately = |(_, at): &(i64, Timestamp)| *at <= now && now < at.plus(span);
+        let servers = self.servers();
+        let said = servers.values().filter_map(|server| server.ahead.filter(lately));
+        said.map(|(ahead, _)| ahead).collect()
     }
 
     /// What a server asked of us, and we of it.
@@ -251,10 +267,19 @@ impl Traffic {
     }
 }
 
+/// The place of a server, for which the one makes room that was silent for longest.
+fn room_for<'a>(servers: &'a mut HashMap<Provider, Lately>, host: &Provider) -> &'a mut Lately {
+    if !servers.contains_key(host) && servers.len() >= SERVERS {
+        let silent = servers.iter().min_by_key(|(_, lately)| lately.last());
+        if let Some(silent) = silent.map(|(host, _)| host.clone()) {
+            servers.remove(&silent);
+        }
+    }
+    servers.entry(host.clone()).or_default()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -91,6 +91,7 @@ async fn a_server_without_fault_is_well_and_everything_was_looked_at() {
         "queue",
         "directories",
         "peers",
+        "clocks",
         "ports",
         "dns",
         "discovery",

@@ -41,6 +41,7 @@ const CHECKS: &[(&str, &str, &str)] = &[
     ("queue", "Deliveries", "/admin/queue"),
     ("directories", "Directories", "/admin/directories"),
     ("peers", "Trust list", "/admin/servers"),
+    ("clocks", "Clock", HERE),
     ("ports", "Ports", HERE),
     ("dns", "Names", HERE),
     ("discovery", "Discovery", "/admin/policy"),
