@@ -33,8 +33,8 @@ pub use arrivals::Arrivals;
 pub use arrivals::Arrived;
 pub use homes::Homes;
 pub use path::TreePath;
-pub use room::Room;
 pub use path::is_hidden;
+pub use room::Room;
 pub use upload::Upload;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,7 +44,9 @@ pub fn start(config: &Config, served: bool) {
         LogFormat::Json => false,
     };
     // Set already where a test runs several commands in one process.
-    let _ = subscriber(&wanted, text, std::io::stderr).with(logbook::layer()).try_init();
+    let _ = subscriber(&wanted, text, std::io::stderr)
+        .with(logbook::layer())
+        .try_init();
     if served {
         keep_panics_short();
     }
