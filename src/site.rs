@@ -222,7 +222,7 @@ impl Site {
             numbers_token,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
             proxy: Proxy::new(&config),
-            notices,
+            notices: notices.clone(),
             users: match same {
                 Some(same) => users.remembering(&same.users),
                 None => users,
