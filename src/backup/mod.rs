@@ -14,6 +14,7 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -260,7 +261,8 @@ impl Backups {
         let backups = self.clone();
         let pruned = tokio::task::spawn_blocking(move || {
             let mut made = backups.list()?;
-            made.retain(|made| keep::is_scheduled(&made.name()));
+            // What does not show that it is ours is left alone, whatever it is called.
+            made.retain(|made| keep::is_scheduled(&made.name()) && matches!(seal::read(&made.file), Ok(Some(_))));
             let times: Vec<_> = made.iter().map(|made| (made.at, made.verified.is_some())).collect();
             let kept = keep::kept(&times, backups.config.backup.keep);
             let mut gone = Vec::new();
@@ -361,7 +363,8 @@ pub fn advise(config: &Config, refused: Error) -> Error {
 fn list(folder: &Path, instance: &str) -> Result<Vec<Made>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // Whoever makes one there is told what is in the way.
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         Err(cause) => return Err(write::unwritable(folder, cause)),
     };
     let whole = read_found(folder);

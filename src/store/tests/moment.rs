@@ -53,23 +53,24 @@ async fn a_snapshot_is_all_of_one_moment_whatever_is_written_while_it_is_read() 
     assert_ne!(texts(store.snapshot().unwrap()), before);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_commit_is_in_a_snapshot_wholly_or_not_at_all() {
     let (_dir, store) = new();
     for pair in 0..400 {
         put_pair(&store, pair, 0).await;
     }
     let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let writer = tokio::spawn({
+    let writer = std::thread::spawn({
         let (store, over) = (store.clone(), Arc::clone(&over));
-        async move {
+        let write = async move || {
             let mut count = 0;
             while !over.load(std::sync::atomic::Ordering::SeqCst) {
                 count += 1;
                 put_pair(&store, count % 400, count).await;
             }
             count
-        }
+        };
+        move || block_on(write())
     });
     for _ in 0..20 {
         let (store, lines) = (store.clone(), store.snapshot().unwrap());
@@ -91,7 +92,7 @@ async fn a_commit_is_in_a_snapshot_wholly_or_not_at_all() {
         }
     }
     over.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert!(writer.await.unwrap() > 0);
+    assert!(writer.join().unwrap() > 0);
 }
 
 /// A directory as the format before this one had it: no epoch, no version of who wrote it.
