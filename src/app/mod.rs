@@ -74,6 +74,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         Some(listeners) => listeners,
         None => config.server.listen.0.iter().map(listen::bind).collect::<Result<_>>()?,
     };
+    let numbers = numbers::bind(&config)?;
     let grace = config.server.shutdown_grace.0.as_secs();
     let site = Box::pin(Site::open(config, options.world)).await?;
     let tls = site.certificates.server_config();
@@ -123,12 +124,15 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
 
     let mut servers = vec![edge.handle(), admin.handle()];
     let mut workers = vec![rt::spawn(watch(edge)), rt::spawn(watch(admin))];
-    let numbers = numbers::start(&site)?;
-    let numbers = numbers.map(|(listener, address)| {
-        servers.push(listener.handle());
-        workers.push(rt::spawn(watch(listener)));
-        address
-    });
+    let numbers = match numbers {
+        Some(bound) => {
+            let (listener, address) = numbers::serve(bound, &site)?;
+            servers.push(listener.handle());
+            workers.push(rt::spawn(watch(listener)));
+            Some(address)
+        }
+        None => None,
+    };
     if options.workers {
         workers.extend(workers::start(&site));
     }

@@ -30,28 +30,44 @@ const CONNECTIONS: usize = 64;
 /// What whoever reads must show; nothing where nobody has to.
 struct Token(Option<Secret>);
 
-/// Listens, where the operator wants that; gives the address, too. Where nobody chose an address and the usual one is
-/// taken, numbers are not worth a server that does not start.
+/// An address that was had, before anything else begins.
+pub struct Bound {
+    listener: TcpListener,
+    token: Token,
+}
+
+/// Takes the address, where the operator wants one. Where nobody chose it and the usual one is taken, numbers are not
+/// worth a server that does not start.
 ///
 /// # Errors
 ///
 /// [`Reason::ConfigInvalid`] naming `metrics.listen` or `metrics.token_file`.
-pub fn start(site: &Site) -> Result<Option<(Server, SocketAddr)>> {
-    let config = &site.config;
+pub fn bind(config: &Config) -> Result<Option<Bound>> {
     let Some(address) = config.metrics.listen.0 else {
         return Ok(None);
     };
     let token = config.metrics.token_file.as_deref().map(read_token).transpose()?;
-    let listener = match bind(&address, config) {
-        Err(error) if config.origin("metrics.listen").is_set() => return Err(error),
+    match listen(&address, config) {
+        Ok(listener) => Ok(Some(Bound {
+            listener,
+            token: Token(token),
+        })),
+        Err(error) if config.origin("metrics.listen").is_set() => Err(error),
         Err(error) => {
             tracing::warn!(%address, "No numbers can be read on this server: {error}");
-            return Ok(None);
+            Ok(None)
         }
-        Ok(listener) => listener,
-    };
-    let address = listener.local_addr()?;
-    let (site, token) = (Data::new(site.clone()), Data::new(Token(token)));
+    }
+}
+
+/// Answers there; gives the address, too.
+///
+/// # Errors
+///
+/// If the system does not let it listen.
+pub fn serve(bound: Bound, site: &Site) -> Result<(Server, SocketAddr)> {
+    let address = bound.listener.local_addr()?;
+    let (site, token) = (Data::new(site.clone()), Data::new(bound.token));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(site.clone())
@@ -63,12 +79,12 @@ pub fn start(site: &Site) -> Result<Option<(Server, SocketAddr)>> {
     .client_request_timeout(CLIENT_TIMEOUT)
     .shutdown_timeout(GRACE_SECONDS)
     .disable_signals()
-    .listen(listener)?
+    .listen(bound.listener)?
     .run();
-    Ok(Some((server, address)))
+    Ok((server, address))
 }
 
-fn bind(address: &SocketAddr, config: &Config) -> Result<TcpListener> {
+fn listen(address: &SocketAddr, config: &Config) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|cause| {
         let hint = match cause.kind() {
             std::io::ErrorKind::AddrInUse => "; another program listens there: choose another port, or \"off\"",
