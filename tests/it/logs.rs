@@ -45,6 +45,12 @@ impl Lines {
         let writer = lines.clone();
         log::subscriber(level, false, move || writer.clone()).init();
         log::keep_panics_short();
+        // Whoever looks into a test that failed wants to know more than a log may tell.
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panicked| {
+            told(panicked);
+            eprintln!("{panicked}");
+        }));
         lines
     }
 
@@ -70,7 +76,7 @@ impl Lines {
 /// Runs an ignored test of this program in a process that has nothing else to do.
 pub fn run_alone(test: &str) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--ignored", "--test-threads=1"])
+        .args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env_remove("RUST_LOG")
         .output()
         .unwrap();

@@ -276,18 +276,20 @@ async fn shares(pair: &Pair, secrets: &mut Secrets) {
     secrets.keep("a token", token.expose());
     let propfind = Method::from_bytes(b"PROPFIND").unwrap();
     let credentials = [
-        (format!("Bearer {}", token.expose()), 207),
-        (format!("Bearer {secret}"), 207),
-        (format!("Basic {}", STANDARD.encode(format!("{secret}:"))), 207),
-        ("Bearer canary-of-a-wrong-secret".to_owned(), 401),
-        (format!("Basic {}", STANDARD.encode("canary-of-a-wrong-secret:x")), 401),
+        format!("Bearer {}", token.expose()),
+        // Between servers that exchange it for tokens it opens nothing itself, and is as secret as ever.
+        format!("Bearer {secret}"),
+        format!("Basic {}", STANDARD.encode(format!("{secret}:"))),
+        "Bearer canary-of-a-wrong-secret".to_owned(),
+        format!("Basic {}", STANDARD.encode("canary-of-a-wrong-secret:x")),
     ];
-    for (credential, status) in credentials {
+    for credential in credentials {
         for path in ["/dav/ocm/", "/public.php/webdav/"] {
             let request = http()
                 .request(propfind.clone(), pair.a.url(path))
                 .header("authorization", &credential);
-            assert_eq!(request.send().await.unwrap().status(), status, "{path}");
+            let status = request.send().await.unwrap().status();
+            assert_eq!(status == 207, credential.ends_with(token.expose()), "{path}: {status}");
         }
         secrets.keep("a credential", credential.split_once(' ').unwrap().1);
     }

@@ -31,6 +31,11 @@ const BOUNDED: &[(&str, &str, &str)] = &[
         "requests",
         "routes are patterns of ours, methods and codes are few",
     ),
+    (
+        "metrics/reading.rs",
+        "Readings",
+        "names and labels of ours, and the directories of the operator",
+    ),
     ("store/sled.rs", "waiting", "one for each request under way"),
     ("config/origin.rs", "Origins", "settings of the operator"),
     ("http/discovery.rs", "Published", "one for each mode"),
@@ -50,7 +55,7 @@ fn below(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The field of a struct, or the struct with one, whose type can grow as long as the server runs.
 fn grows(line: &str) -> Option<&str> {
-    let line = line.trim();
+    let line = line.trim().trim_start_matches("pub(super) ").trim_start_matches("pub ");
     let (name, kind) = match line.strip_suffix(',') {
         Some(field) => field.split_once(": ")?,
         None => line.strip_suffix(");")?.split_once('(')?,
