@@ -85,7 +85,10 @@ fn systemd_understands_every_line_of_the_unit() {
         .output()
         .unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
-    let ours: Vec<_> = complaints.lines().filter(|line| line.contains("ocmesh.service")).collect();
+    let ours: Vec<_> = complaints
+        .lines()
+        .filter(|line| line.contains("ocmesh.service"))
+        .collect();
     assert!(ours.is_empty(), "{ours:?}");
 }
 
@@ -114,7 +117,10 @@ fn what_is_printed_is_what_is_installed() {
     let root = dir.path().to_str().unwrap();
     let options = ["cloud.example.org", "--tls", "self-signed"];
     let printed = said(&ocmesh(&[&["service", "print"], &options[..]].concat()));
-    assert_eq!(printed, said(&ocmesh(&[&["service", "install", "--print"], &options[..]].concat())));
+    assert_eq!(
+        printed,
+        said(&ocmesh(&[&["service", "install", "--print"], &options[..]].concat()))
+    );
     let done = ocmesh(&[&["service", "install", "--root", root], &options[..]].concat());
     let steps = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{steps}");
@@ -127,7 +133,10 @@ fn what_is_printed_is_what_is_installed() {
         assert!(steps.contains(path) && printed.contains(path), "{path}: {steps}");
         let text = fs::read_to_string(dir.path().join(path.trim_start_matches('/'))).unwrap();
         for line in text.lines() {
-            assert!(printed.lines().any(|shown| shown.trim() == line.trim()), "{path}: {line}");
+            assert!(
+                printed.lines().any(|shown| shown.trim() == line.trim()),
+                "{path}: {line}"
+            );
         }
     }
     let binary = dir.path().join("usr/local/bin/ocmesh");
@@ -148,11 +157,18 @@ fn an_installation_can_be_repeated_and_undone() {
     assert!(install("cloud.example.org").status.success());
     let again = install("cloud.example.org");
     let steps = String::from_utf8_lossy(&again.stderr).into_owned();
-    assert!(again.status.success() && steps.contains("unchanged") && steps.contains("kept"), "{steps}");
+    assert!(
+        again.status.success() && steps.contains("unchanged") && steps.contains("kept"),
+        "{steps}"
+    );
     let other = install("other.example.org");
     assert_eq!(other.status.code(), Some(1));
     let settings = dir.path().join("etc/ocm/ocm.toml");
-    assert!(fs::read_to_string(&settings).unwrap().contains("https://cloud.example.org"));
+    assert!(
+        fs::read_to_string(&settings)
+            .unwrap()
+            .contains("https://cloud.example.org")
+    );
 
     let checked = ocmesh(&["config", "check", settings.to_str().unwrap()]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
@@ -160,8 +176,15 @@ fn an_installation_can_be_repeated_and_undone() {
     assert!(ocmesh(&["service", "uninstall", "--root", root]).status.success());
     assert!(settings.exists() && !dir.path().join("usr/local/bin/ocmesh").exists());
     let asked = ocmesh(&["service", "uninstall", "--purge", "--root", root]);
-    assert!(!asked.status.success() && settings.exists(), "it went without being asked about");
-    assert!(ocmesh(&["service", "uninstall", "--purge", "--yes", "--root", root]).status.success());
+    assert!(
+        !asked.status.success() && settings.exists(),
+        "it went without being asked about"
+    );
+    assert!(
+        ocmesh(&["service", "uninstall", "--purge", "--yes", "--root", root])
+            .status
+            .success()
+    );
     assert!(!settings.exists());
     assert_eq!(ocmesh(&["service", "uninstall", "--root", root]).status.code(), Some(3));
 }
@@ -175,7 +198,11 @@ fn nobody_agrees_to_terms_by_not_having_read_them() {
         let refused = ocmesh(&[&install, more].concat());
         let error = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && error.contains("--agree-tos"), "{error}");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "something was done all the same");
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "something was done all the same"
+        );
     }
 }
 
@@ -183,7 +210,14 @@ fn nobody_agrees_to_terms_by_not_having_read_them() {
 fn a_domain_that_is_an_address_is_refused_before_anything_is_done() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().to_str().unwrap();
-    let refused = ocmesh(&["service", "install", "--root", root, "--agree-tos", "https://cloud.example.org/"]);
+    let refused = ocmesh(&[
+        "service",
+        "install",
+        "--root",
+        root,
+        "--agree-tos",
+        "https://cloud.example.org/",
+    ]);
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(error.contains("say only the name"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -200,12 +234,20 @@ fn there_is_a_page_of_the_manual_for_each_command() {
     let dir = tempfile::tempdir().unwrap();
     said(&ocmesh(&["man", dir.path().to_str().unwrap()]));
     let pages = pages(dir.path());
-    for page in ["ocmesh.1", "ocmesh-serve.1", "ocmesh-share-create.1", "ocmesh-service-install.1"] {
+    for page in [
+        "ocmesh.1",
+        "ocmesh-serve.1",
+        "ocmesh-share-create.1",
+        "ocmesh-service-install.1",
+    ] {
         assert!(pages.contains(page), "{page} is not among {pages:?}");
     }
     let main = fs::read_to_string(dir.path().join("ocmesh.1")).unwrap();
     assert_eq!(main.trim_end(), said(&ocmesh(&["man"])).trim_end());
-    assert!(main.contains("EXIT STATUS") && main.contains("/etc/ocm/ocm.toml"), "{main}");
+    assert!(
+        main.contains("EXIT STATUS") && main.contains("/etc/ocm/ocm.toml"),
+        "{main}"
+    );
     if !is_here("man") {
         return;
     }
@@ -268,7 +310,10 @@ fn the_package_names_only_what_is_there() {
     let paths = quoted(deb).filter(|path| path.contains('/') && !path.ends_with('/') && !path.contains(' '));
     let mut seen = 0;
     for path in paths {
-        let made = path.starts_with("target/") || path.starts_with("usr/") || path.starts_with("etc/") || path.starts_with("/etc/");
+        let made = path.starts_with("target/")
+            || path.starts_with("usr/")
+            || path.starts_with("etc/")
+            || path.starts_with("/etc/");
         if made {
             continue;
         }
@@ -277,8 +322,20 @@ fn the_package_names_only_what_is_there() {
         assert!(source(folder).exists(), "{path}");
     }
     assert!(seen >= 5);
-    for script in ["make", "check", "boot", "oci", "licences", "debian/postinst", "debian/prerm", "debian/postrm"] {
-        let mode = fs::metadata(source("packaging").join(script)).unwrap().permissions().mode();
+    for script in [
+        "make",
+        "check",
+        "boot",
+        "oci",
+        "licences",
+        "debian/postinst",
+        "debian/prerm",
+        "debian/postrm",
+    ] {
+        let mode = fs::metadata(source("packaging").join(script))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o111, 0o111, "{script} cannot be run");
     }
     for script in ["postinst", "prerm", "postrm"] {
@@ -288,7 +345,13 @@ fn the_package_names_only_what_is_there() {
 }
 
 fn unpack(archive: &Path, into: &Path) {
-    let output = Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(into).output().unwrap();
+    let output = Command::new("tar")
+        .arg("-xf")
+        .arg(archive)
+        .arg("-C")
+        .arg(into)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -336,9 +399,17 @@ fn the_image_is_what_its_digests_say_and_the_same_each_time() {
     fs::write(&plain, &unzipped.stdout).unwrap();
     assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", digest(&plain)));
 
-    let listed = Command::new("tar").args(["-tvf"]).arg(&plain).arg("--numeric-owner").output().unwrap();
+    let listed = Command::new("tar")
+        .args(["-tvf"])
+        .arg(&plain)
+        .arg("--numeric-owner")
+        .output()
+        .unwrap();
     let listed = said(&listed);
-    assert!(listed.contains("drwx------ 65532/65532") && listed.contains("-rwxr-xr-x 0/0"), "{listed}");
+    assert!(
+        listed.contains("drwx------ 65532/65532") && listed.contains("-rwxr-xr-x 0/0"),
+        "{listed}"
+    );
     let docker = json(layout.join("manifest.json"));
     assert!(layout.join(docker[0]["Config"].as_str().unwrap()).exists());
     assert_eq!(docker[0]["RepoTags"][0], "ocmesh:1.2.3");
@@ -350,9 +421,15 @@ fn both_ways_to_make_the_image_make_the_same() {
     let written = fs::read_to_string(source("packaging/oci")).unwrap();
     for both in [
         ["USER 65532:65532", "USER = 65532"],
-        ["ENV OCM_SERVER_DATA_DIR=/var/lib/ocm", "\"OCM_SERVER_DATA_DIR=/var/lib/ocm\""],
+        [
+            "ENV OCM_SERVER_DATA_DIR=/var/lib/ocm",
+            "\"OCM_SERVER_DATA_DIR=/var/lib/ocm\"",
+        ],
         ["VOLUME /var/lib/ocm", "\"Volumes\": {\"/var/lib/ocm\""],
-        ["CMD [\"/ocmesh\", \"status\", \"--ready\"]", "\"CMD\", \"/ocmesh\", \"status\", \"--ready\""],
+        [
+            "CMD [\"/ocmesh\", \"status\", \"--ready\"]",
+            "\"CMD\", \"/ocmesh\", \"status\", \"--ready\"",
+        ],
         ["ENTRYPOINT [\"/ocmesh\"]", "\"Entrypoint\": [\"/ocmesh\"]"],
         ["CMD [\"serve\"]", "\"Cmd\": [\"serve\"]"],
         ["STOPSIGNAL SIGTERM", "\"StopSignal\": \"SIGTERM\""],
