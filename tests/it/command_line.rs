@@ -857,6 +857,22 @@ fn line_with<'a>(log: &'a str, text: &str) -> &'a str {
     log.lines().find(|line| line.contains(text)).unwrap_or_default()
 }
 
+/// As in a container from scratch, or on a new Debian without the package ca-certificates.
+#[test]
+fn commands_reach_the_server_where_the_system_has_no_certificates() {
+    let mut installation = Installation::new();
+    installation.start("warn");
+    let output = Command::new(env!("CARGO_BIN_EXE_ocmesh"))
+        .args(["user", "list"])
+        .env("OCM_CONFIG", installation.path("ocm.toml"))
+        .env("SSL_CERT_FILE", installation.path("nowhere.pem"))
+        .env("SSL_CERT_DIR", installation.path("nowhere"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    installation.stop();
+}
+
 #[test]
 fn the_demo_tells_its_whole_story() {
     let output = Command::new(env!("CARGO_BIN_EXE_ocmesh"))

@@ -22,7 +22,7 @@ pub const PACKAGED_UNITS: [&str; 2] = [
 
 const PACKAGED_UNIT: &str = include_str!("../../../packaging/ocmesh.service");
 const PACKAGED_SETTINGS: &str = include_str!("../../../packaging/ocm.toml");
-pub const USER_TEXT: &str = include_str!("../../../packaging/sysusers.conf");
+pub const USER_TEXT: &str = include_str!("../../../packaging/sysusers.d/ocmesh.conf");
 
 /// Who does TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
