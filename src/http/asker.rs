@@ -48,7 +48,8 @@ pub(super) fn request_id(request: &HttpRequest, site: &Site) -> Option<String> {
         return None;
     }
     let id = text(request, "x-request-id")?;
-    let good = (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let good =
+        (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     good.then(|| id.to_owned())
 }
 

@@ -85,7 +85,9 @@ impl Disk {
         let mut command = Command::new("nsenter");
         command.args(["-t", &self.holder.id().to_string(), "-m", "--", program]);
         command.args(arguments).stdin(Stdio::null());
-        command.env("OCM_CONFIG", self.dir.path().join("ocm.toml")).env_remove("RUST_LOG");
+        command
+            .env("OCM_CONFIG", self.dir.path().join("ocm.toml"))
+            .env_remove("RUST_LOG");
         command
     }
 
@@ -96,7 +98,11 @@ impl Disk {
     /// Does what must work, and gives its JSON.
     fn done(&self, arguments: &[&str]) -> Value {
         let output = self.ocmesh(&[arguments, &["--json"]].concat());
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
@@ -186,7 +192,16 @@ impl Trial {
         says["capabilities"] = json!(["http-sig", "protocol-object"]);
         says.as_object_mut().unwrap().remove("tokenEndPoint");
         rogue.reply("GET", "/.well-known/ocm", Reply::json(200, says));
-        disk.done(&["share", "create", "lab", "--to", &rogue.address("eve"), "--write", "--user", "ada"]);
+        disk.done(&[
+            "share",
+            "create",
+            "lab",
+            "--to",
+            &rogue.address("eve"),
+            "--write",
+            "--user",
+            "ada",
+        ]);
         let mut patience = 400;
         while rogue.seen_at("/ocm/shares").is_empty() && patience > 0 {
             patience -= 1;
@@ -360,13 +375,25 @@ async fn t82_a_disk_that_can_only_be_read_stops_the_start_by_name_and_is_not_cha
     };
     server.kill();
     let disk = trial.disk.dir.path().join("disk").display().to_string();
-    let remounted = trial.disk.within("mount", &["-o", "remount,ro", &disk]).status().unwrap();
+    let remounted = trial
+        .disk
+        .within("mount", &["-o", "remount,ro", &disk])
+        .status()
+        .unwrap();
     assert!(remounted.success());
     let refused = trial.disk.ocmesh(&["serve"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(matches!(refused.status.code(), Some(1 | 78)), "{:?} {said}", refused.status);
+    assert!(
+        matches!(refused.status.code(), Some(1 | 78)),
+        "{:?} {said}",
+        refused.status
+    );
     assert!(said.contains("data") && !said.contains("panicked"), "{said}");
-    let remounted = trial.disk.within("mount", &["-o", "remount,rw", &disk]).status().unwrap();
+    let remounted = trial
+        .disk
+        .within("mount", &["-o", "remount,rw", &disk])
+        .status()
+        .unwrap();
     assert!(remounted.success());
     let server = trial.disk.start();
     Box::pin(trial.expect_reading()).await;

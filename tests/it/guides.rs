@@ -121,8 +121,14 @@ fn commands_are_found_in_lines() {
     check("ocmesh serve   # prints a link", &["ocmesh serve"]);
     check("sudo -u ocm ocmesh queue list", &["ocmesh queue list"]);
     check("docker exec ocmesh /ocmesh status --ready", &["ocmesh status --ready"]);
-    check("ocmesh share accept ID && ocmesh share ls ID", &["ocmesh share accept ID", "ocmesh share ls ID"]);
-    check("ocmesh user add ada --display-name \"Ada L\"", &["ocmesh user add ada --display-name Ada L"]);
+    check(
+        "ocmesh share accept ID && ocmesh share ls ID",
+        &["ocmesh share accept ID", "ocmesh share ls ID"],
+    );
+    check(
+        "ocmesh user add ada --display-name \"Ada L\"",
+        &["ocmesh user add ada --display-name Ada L"],
+    );
     check("journalctl -u ocmesh --since today", &[]);
     check("sudo systemctl restart ocmesh", &[]);
     assert_eq!(words("a 'b c' \"\" d#e"), ["a", "b c", "", "d#e"]);
@@ -149,10 +155,15 @@ const LANDING: &[&str] = &[
 fn is_landing(call: &[String]) -> bool {
     let line = call[1..].join(" ");
     let listed = LANDING.iter().any(|command| line.starts_with(command));
-    listed && Arguments::try_parse_from([&call[..2], &["--help".to_owned()]].concat()).is_err_and(|error| {
-        let unknown = [clap::error::ErrorKind::InvalidSubcommand, clap::error::ErrorKind::UnknownArgument];
-        unknown.contains(&error.kind()) || matches!(call[1].as_str(), "config" | "serve")
-    }) && Arguments::try_parse_from(call).is_err()
+    listed
+        && Arguments::try_parse_from([&call[..2], &["--help".to_owned()]].concat()).is_err_and(|error| {
+            let unknown = [
+                clap::error::ErrorKind::InvalidSubcommand,
+                clap::error::ErrorKind::UnknownArgument,
+            ];
+            unknown.contains(&error.kind()) || matches!(call[1].as_str(), "config" | "serve")
+        })
+        && Arguments::try_parse_from(call).is_err()
 }
 
 /// What is wrong with a command line, if anything.
@@ -185,9 +196,22 @@ fn each_command_in_the_guides_is_one_with_these_options() {
         }
     }
     // And those in the middle of a sentence, as far as they are whole.
-    for guide in [ADMIN, README, include_str!("../../docs/federation.md"), include_str!("../../docs/compatibility.md")] {
-        for quoted in guide.split('`').skip(1).step_by(2).filter(|text| text.starts_with("ocmesh ")) {
-            let line = quoted.replace('\n', " ").replace("HOST", "cloud.b.example").replace(" ...", "");
+    for guide in [
+        ADMIN,
+        README,
+        include_str!("../../docs/federation.md"),
+        include_str!("../../docs/compatibility.md"),
+    ] {
+        for quoted in guide
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|text| text.starts_with("ocmesh "))
+        {
+            let line = quoted
+                .replace('\n', " ")
+                .replace("HOST", "cloud.b.example")
+                .replace(" ...", "");
             wrong.extend(calls(&line).iter().filter_map(|call| refused(call)));
         }
     }
@@ -216,12 +240,19 @@ fn each_file_of_settings_in_the_guide_is_taken() {
 fn each_setting_in_the_guides_is_one() {
     let settings = ocmesh::config::settings::in_force(&Config::default());
     let known: Vec<&str> = settings.iter().map(|setting| setting.key).collect();
-    let sections: Vec<_> = known.iter().filter_map(|key| key.split_once('.')).map(|(section, _)| section).collect();
+    let sections: Vec<_> = known
+        .iter()
+        .filter_map(|key| key.split_once('.'))
+        .map(|(section, _)| section)
+        .collect();
     let mut wrong = Vec::new();
     for guide in [ADMIN, include_str!("../../docs/federation.md")] {
         // As variables of the environment.
         for (at, _) in guide.match_indices("OCM_") {
-            let name: String = guide[at..].chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+            let name: String = guide[at..]
+                .chars()
+                .take_while(|c| c.is_ascii_uppercase() || *c == '_')
+                .collect();
             let path = name.strip_prefix("OCM_").unwrap().to_lowercase().replacen('_', ".", 1);
             if !path.is_empty() && path != "." && !known.contains(&path.as_str()) {
                 wrong.push(name);
@@ -299,9 +330,17 @@ impl Trial {
     }
 
     fn start(&self) {
-        let mut child = self.command("ocmesh").arg("serve").stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command("ocmesh")
+            .arg("serve")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().starts_with("Address ")), "it did not start");
+        assert!(
+            lines.any(|line| line.unwrap().starts_with("Address ")),
+            "it did not start"
+        );
         std::thread::spawn(move || lines.for_each(drop));
         *self.child.lock().unwrap() = Some(child);
     }
@@ -319,7 +358,12 @@ impl Trial {
         let here = line.replace("127.0.0.1:8080", &format!("127.0.0.1:{}", self.port));
         let output = self.command("sh").args(["-c", &here]).output().unwrap();
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let why = format!("{line}\n{}: {}{}", output.status, said(&output.stdout), said(&output.stderr));
+        let why = format!(
+            "{line}\n{}: {}{}",
+            output.status,
+            said(&output.stdout),
+            said(&output.stderr)
+        );
         (!output.status.success()).then_some(why)
     }
 }

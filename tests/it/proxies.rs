@@ -141,7 +141,11 @@ impl Behind {
         // One server redirects plain http, which is enough; and loopback is all that is listened on.
         let redirects = if site.name == A { self.redirects } else { free_port() };
         let text = replaced(block, "listen 80;", &format!("listen 127.0.0.1:{redirects};"));
-        let text = replaced(&text, "listen 443 ssl;", &format!("listen 127.0.0.1:{} ssl;", site.port));
+        let text = replaced(
+            &text,
+            "listen 443 ssl;",
+            &format!("listen 127.0.0.1:{} ssl;", site.port),
+        );
         let text = replaced(&text, "listen [::]:80;", "");
         let text = replaced(&text, "listen [::]:443 ssl;", "");
         let text = replaced(&text, "/etc/ssl/cloud.example.org.pem", &format!("{at}/good.pem"));
@@ -188,13 +192,20 @@ impl Behind {
 
     fn run(&mut self, mut command: Command) {
         let said = fs::File::create(self.dir.path().join("said")).unwrap();
-        command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
+        command
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().unwrap())
+            .stderr(said);
         let mut child = command.spawn().unwrap();
         let patience = Instant::now() + Duration::from_secs(20);
         for port in [self.a.port, self.b.port] {
             while TcpStream::connect(("127.0.0.1", port)).is_err() {
                 let ended = child.try_wait().unwrap();
-                assert!(ended.is_none() && Instant::now() < patience, "{ended:?}: {}", self.said());
+                assert!(
+                    ended.is_none() && Instant::now() < patience,
+                    "{ended:?}: {}",
+                    self.said()
+                );
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
@@ -285,7 +296,8 @@ fn certificates(dir: &Path) -> String {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    ca.distinguished_name.push(rcgen::DnType::CommonName, "An authority of the tests");
+    ca.distinguished_name
+        .push(rcgen::DnType::CommonName, "An authority of the tests");
     let ca = ca.self_signed(&ca_key).unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let leaf = rcgen::CertificateParams::new(vec![A.to_owned(), B.to_owned()]).unwrap();
@@ -330,7 +342,9 @@ async fn discovers(behind: &Behind) {
     assert!(head.headers().contains_key("content-length"));
     assert!(head.bytes().await.unwrap().is_empty());
     let big = "k".repeat(7_000);
-    let request = behind.request("GET", "/.well-known/ocm").header("cookie", format!("k={big}"));
+    let request = behind
+        .request("GET", "/.well-known/ocm")
+        .header("cookie", format!("k={big}"));
     assert_eq!(request.send().await.unwrap().status(), 200, "a header of 7 KB");
 }
 
@@ -370,7 +384,10 @@ async fn reads_and_writes(behind: &Behind, share: &str, token: &str) {
         request.header("authorization", token)
     };
     let range = ask("GET", "/a.txt").header("range", "bytes=2-4").send().await.unwrap();
-    assert_eq!((range.status().as_u16(), &range.headers()["content-range"]), (206, &"bytes 2-4/10".parse().unwrap()));
+    assert_eq!(
+        (range.status().as_u16(), &range.headers()["content-range"]),
+        (206, &"bytes 2-4/10".parse().unwrap())
+    );
     assert_eq!(range.text().await.unwrap(), "234");
     let listed = ask("PROPFIND", "/").header("depth", "1").send().await.unwrap();
     assert_eq!(listed.status(), 207);
@@ -416,7 +433,10 @@ async fn streams(behind: &Behind, share: &str, token: &str) {
         .request("PUT", &format!("{share}/large.bin"))
         .header("authorization", token)
         .body(reqwest::Body::wrap_stream(body));
-    let answer = put.send().await.unwrap_or_else(|error| panic!("{error:?} {}", behind.said()));
+    let answer = put
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("{error:?} {}", behind.said()));
     assert_eq!(answer.status(), 201, "{}", behind.said());
     let back = behind
         .request("GET", &format!("{share}/large.bin"))
@@ -469,7 +489,10 @@ async fn behind_nginx_as_the_guide_sets_it_up_everything_works() {
     let asked = behind.request("GET", "/wayf?token=canary").send().await.unwrap();
     assert!(asked.status().as_u16() < 500);
     let log = fs::read_to_string(behind.dir.path().join(format!("{A}.log"))).unwrap();
-    assert!(log.contains("/wayf") && !log.contains("canary") && log.contains(SOMEBODY), "{log}");
+    assert!(
+        log.contains("/wayf") && !log.contains("canary") && log.contains(SOMEBODY),
+        "{log}"
+    );
 }
 
 #[actix_web::test]
@@ -497,7 +520,10 @@ async fn t23_a_proxy_that_is_set_up_wrongly_is_noticed_and_what_is_signed_is_ver
     if let Some(behind) = Behind::nginx(without(who)).await {
         Box::pin(discovers(&behind)).await;
         let seen = behind.a.server.site().proxy.seen();
-        assert!(seen.missing_for && seen.wrong_host.is_none() && !seen.proto_http, "{seen:?}");
+        assert!(
+            seen.missing_for && seen.wrong_host.is_none() && !seen.proto_http,
+            "{seen:?}"
+        );
     }
     let how = |site: String| replaced(&site, "X-Forwarded-Proto $scheme", "X-Forwarded-Proto http");
     if let Some(behind) = Behind::nginx(how).await {
@@ -536,7 +562,11 @@ async fn a_request_past_the_proxy_is_from_where_it_comes() {
     assert_eq!(request.send().await.unwrap().status(), 201);
     let filter = Filter::default();
     let audit = server.call(Call::AuditList { filter, limit: None }).await.unwrap();
-    let noted = audit.as_array().unwrap().iter().find(|entry| entry["did"] == "share.received");
+    let noted = audit
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["did"] == "share.received");
     let noted = noted.unwrap();
     assert_eq!(noted["from"], SOMEBODY);
     assert_ne!(noted["request"], "made-up");

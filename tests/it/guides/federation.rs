@@ -158,7 +158,6 @@ impl Seen {
         let code = if form.contains("code=") { "code=<secret>" } else { "" };
         self.named(&format!("{before}{code}"))
     }
-
 }
 
 fn settle(value: &mut Value) {
@@ -265,7 +264,10 @@ async fn invites(server: &TestServer, rogue: &Rogue, seen: &mut Seen) {
 }
 
 async fn we_share(server: &TestServer, rogue: &Rogue, keys: &Value, seen: &mut Seen) {
-    let sent = server.share("ada", "/report.pdf", &rogue.address("eve"), false).await.unwrap();
+    let sent = server
+        .share("ada", "/report.pdf", &rogue.address("eve"), false)
+        .await
+        .unwrap();
     server.deliver().await;
     let request = rogue.seen_at("/ocm/shares")[0].clone();
     let base = signature_base(&request, rogue, keys);
@@ -349,7 +351,8 @@ async fn they_share(server: &TestServer, rogue: &Rogue, seen: &mut Seen) {
 async fn refusals(server: &TestServer, rogue: &Rogue, seen: &mut Seen) {
     let url = server.url("/ocm/shares");
     let unsigned = http().post(&url).header("content-type", "application/json").body("{}");
-    seen.keep_answer("unsigned-refusal", unsigned.send().await.unwrap()).await;
+    seen.keep_answer("unsigned-refusal", unsigned.send().await.unwrap())
+        .await;
     let mut incomplete = rogue.share_for(server, "ada", "78");
     incomplete.as_object_mut().unwrap().remove("name");
     let answer = rogue.post(server, "/ocm/shares", &incomplete).await;
@@ -367,10 +370,17 @@ async fn product(name: &'static str, kind: Kind) -> (&'static str, String) {
     server.put_file("ada", "/report.pdf", "hello").await;
     let standin = Standin::start(kind).await;
     server.rule(&standin.provider().to_string(), true).await;
-    server.share("ada", "/report.pdf", &standin.address(), false).await.unwrap();
+    server
+        .share("ada", "/report.pdf", &standin.address(), false)
+        .await
+        .unwrap();
     server.deliver().await;
     let mut seen = Seen::new(&server, &standin.rogue);
-    let posted = standin.rogue.seen().into_iter().find(|request| request.path.ends_with("/shares"));
+    let posted = standin
+        .rogue
+        .seen()
+        .into_iter()
+        .find(|request| request.path.ends_with("/shares"));
     seen.keep_request(name, &posted.unwrap());
     seen.blocks.remove(0)
 }
@@ -423,7 +433,9 @@ fn rewritten(guide: &str, seen: &[(&'static str, String)]) -> (String, Vec<Strin
         text.push_str(&format!("{line}\n"));
         let name = match line.strip_prefix("```") {
             Some(info) => info.split_whitespace().nth(1),
-            None => line.strip_prefix("<!-- table ").and_then(|rest| rest.strip_suffix(" -->")),
+            None => line
+                .strip_prefix("<!-- table ")
+                .and_then(|rest| rest.strip_suffix(" -->")),
         };
         let Some(name) = name else { continue };
         let (_, block) = seen
@@ -452,9 +464,15 @@ async fn each_message_in_the_guide_for_implementers_is_one_that_was_really_trade
         return;
     }
     for (ours, theirs) in fresh.lines().zip(guide.lines()) {
-        assert_eq!(ours, theirs, "docs/federation.md is not what was seen (UPDATE_GUIDES=1 writes it anew)");
+        assert_eq!(
+            ours, theirs,
+            "docs/federation.md is not what was seen (UPDATE_GUIDES=1 writes it anew)"
+        );
     }
     assert_eq!(fresh.lines().count(), guide.lines().count());
-    let unused: Vec<_> = seen.iter().filter(|(name, _)| !found.iter().any(|found| found == name)).collect();
+    let unused: Vec<_> = seen
+        .iter()
+        .filter(|(name, _)| !found.iter().any(|found| found == name))
+        .collect();
     assert!(unused.is_empty(), "not shown in the guide: {unused:?}");
 }
