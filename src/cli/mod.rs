@@ -247,7 +247,7 @@ fn without_settings(arguments: &Arguments) -> Result<Option<()>> {
             None => return Ok(None),
         },
         Command::Init(wishes) => return wishes.write(config.as_deref()).map(Some),
-        Command::Service(verb) => return service::run(verb, *yes, *json).map(Some),
+        Command::Service(verb) => return service::run(verb.clone(), *yes, *json).map(Some),
         Command::Completions { shell } => completions::completions(*shell)?,
         Command::Man { dir } => match completions::manual(dir.as_deref())? {
             Some(page) => page,

@@ -24,7 +24,7 @@ use crate::error::Result;
 
 const UNIT_NAME: &str = "ocmesh.service";
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Make it a service: binary, user, settings and unit; start it and wait until it answers. Also upgrades one
     Install {
