@@ -40,6 +40,7 @@ use crate::secret::Secret;
 use crate::shares::Shares;
 use crate::site::life::Life;
 use crate::store::Options;
+use crate::store::State;
 use crate::store::Store;
 use crate::timekeeper::Timekeeper;
 use crate::tls::Certificates;
@@ -298,10 +299,15 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// [`Reason::StoreStopped`].
+    /// [`Reason::DiskFull`]; [`Reason::StoreStopped`].
     pub fn ready(&self) -> Result<()> {
-        if self.store.healthy() {
-            return Ok(());
+        match self.store.state() {
+            State::Ready => return Ok(()),
+            State::Full => {
+                let message = "The disk is full: no changes are taken until there is room again.";
+                return Err(Error::new(Reason::DiskFull, message));
+            }
+            State::Slow | State::Stopped(_) => {}
         }
         Err(Error::new(
             Reason::StoreStopped,

@@ -36,6 +36,8 @@ pub struct Fronts {
     /// How often the certificates became others.
     certificates: u64,
     running: Vec<Front>,
+    /// Those that end, as long as they have their sockets: an address that is wanted again is not taken then.
+    retiring: Vec<(Vec<SocketAddr>, JoinHandle<()>)>,
 }
 
 /// One that is to be. Two that are equal need not be exchanged.
@@ -101,6 +103,7 @@ impl Fronts {
             given: is_given.then_some(addresses),
             certificates: 0,
             running: Vec::new(),
+            retiring: Vec::new(),
         })
     }
 
@@ -214,20 +217,19 @@ impl Fronts {
             });
         }
         self.running = running;
-        self.let_go();
         for front in gone {
-            rt::spawn(async move {
-                front.handle.pause().await;
-                tokio::time::sleep(LAST_ARRIVALS).await;
-                front.handle.stop(true).await;
-                front.watch.abort();
-            });
+            let addresses = front.wanted.addresses.clone();
+            self.retiring.push((addresses, rt::spawn(front.retire())));
         }
+        self.let_go();
     }
 
-    fn let_go(&mut self) {
+    /// Closes the sockets that nobody listens on any more; called now and then, for those that retire take their time.
+    pub fn let_go(&mut self) {
+        self.retiring.retain(|(_, retiring)| !retiring.is_finished());
         let wanted = self.running.iter().flat_map(|front| &front.wanted.addresses);
-        let mut wanted: Vec<_> = wanted.copied().collect();
+        let retiring = self.retiring.iter().flat_map(|(addresses, _)| addresses);
+        let mut wanted: Vec<_> = wanted.chain(retiring).copied().collect();
         wanted.extend(self.given.iter().flatten());
         self.sockets.keep_only(&wanted);
     }
@@ -236,6 +238,20 @@ impl Fronts {
     pub async fn finish(&mut self) {
         self.sockets.keep_only(&[]);
         join_all(self.running.iter().map(|front| front.handle.stop(true))).await;
+    }
+}
+
+impl Front {
+    /// Takes nobody new, and returns when it has let go of its sockets; who is with it is served to the end.
+    async fn retire(self) {
+        self.handle.pause().await;
+        tokio::time::sleep(LAST_ARRIVALS).await;
+        let ended = self.handle.stop(true);
+        rt::spawn(async move {
+            ended.await;
+            self.watch.abort();
+        });
+        tokio::time::sleep(LAST_ARRIVALS).await;
     }
 }
 

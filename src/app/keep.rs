@@ -20,6 +20,7 @@ use crate::store::State;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The room that is there again, in bytes: what the engine writes when it is opened, several times over.
 const ROOM: u64 = 8 << 20;
+const FULL: &str = "The disk is full: nothing can be changed until there is room";
 
 /// What comes from whoever started this process. From [`Signals::listen`] on, they no longer end it by themselves: call it
 /// before the start.
@@ -87,7 +88,10 @@ impl Running {
                         let _ = wish.send(outcome);
                     }
                 }
-                Heard::Look => self.recover_if_there_is_room().await,
+                Heard::Look => {
+                    self.fronts.let_go();
+                    self.recover_if_there_is_room().await;
+                }
             }
         }
         manager::stopping();
@@ -130,14 +134,30 @@ impl Running {
     /// After a full disk what the store has in memory may differ from what is on disk. With room again, it goes on from the
     /// disk (T-82).
     async fn recover_if_there_is_room(&mut self) {
-        let State::Stopped(cause) = self.site.store.state() else {
-            return;
+        let cause = match self.site.store.state() {
+            State::Stopped(cause) => cause,
+            State::Full => {
+                if !self.was_full {
+                    tracing::error!("The disk is full: no changes are taken until there is room again");
+                    manager::trouble(FULL);
+                }
+                self.was_full = true;
+                return;
+            }
+            State::Ready | State::Slow => {
+                if self.was_full {
+                    tracing::warn!("There is room on the disk again, and changes are taken again");
+                    manager::ready(self.site.config.server.public_url.provider());
+                }
+                self.was_full = false;
+                return;
+            }
         };
         if cause.reason() != Reason::DiskFull && !self.recovering.load(Ordering::SeqCst) {
             return;
         }
         if self.site.homes.free_space().unwrap_or(0) < ROOM {
-            manager::trouble("The disk is full: nothing can be changed until there is room");
+            manager::trouble(FULL);
             return;
         }
         match Box::pin(self.recover()).await {

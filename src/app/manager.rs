@@ -69,7 +69,7 @@ pub fn keep_alive(current: &Current, recovering: &Arc<AtomicBool>) -> Option<Joi
 /// A restart makes no room on a full disk, and there is a way back from that; it may help against all else.
 fn is_well(store: &Store) -> bool {
     match store.state() {
-        State::Ready => true,
+        State::Ready | State::Full => true,
         State::Slow => false,
         State::Stopped(cause) => cause.reason() == Reason::DiskFull,
     }

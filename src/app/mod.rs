@@ -61,6 +61,8 @@ pub struct Running {
     workers: Vec<JoinHandle<()>>,
     /// Whether the store was closed and is still to be opened again.
     recovering: Arc<AtomicBool>,
+    /// Whether the disk was full when it was last looked at.
+    was_full: bool,
     wishes: mpsc::Receiver<Wish>,
 }
 
@@ -117,6 +119,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         own_work: options.workers,
         workers: Vec::new(),
         recovering: Arc::default(),
+        was_full: false,
         wishes,
     };
     running.work();

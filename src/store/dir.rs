@@ -164,6 +164,28 @@ impl Ledger {
     }
 }
 
+/// What is left free for the engine's own needs, in bytes and in files: it never gets over a write that did not fit.
+const ROOM: u64 = 4 << 20;
+const ROOM_FOR_FILES: u64 = 4;
+
+/// Whether changes can be taken without filling the disk to its last byte (T-82).
+pub(super) fn has_room(path: &Path) -> bool {
+    // What can't be known is found out by the write.
+    let Ok(disk) = rustix::fs::statvfs(path) else {
+        return true;
+    };
+    // Some file systems have no fixed number of files, and say zero.
+    let files = disk.f_files == 0 || disk.f_favail >= ROOM_FOR_FILES;
+    files && disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM
+}
+
+pub(super) fn full() -> Error {
+    Error::new(
+        Reason::DiskFull,
+        "This server's disk is full: it takes no changes until there is room again.",
+    )
+}
+
 /// Root may write into anybody's directory, and would leave files there that its owner can't open any more.
 fn refuse_that_of_others(path: &Path) -> Result<()> {
     let (Ok(own), Ok(data)) = (fs::metadata("/proc/self"), fs::metadata(path)) else {

@@ -185,6 +185,8 @@ pub enum State {
     Ready,
     /// A write to disk has been under way for longer than any disk should take.
     Slow,
+    /// The disk is nearly full: no changes until there is room again. All can be read.
+    Full,
     /// No more changes until it is closed and opened anew, because of this. [`Store::read`] still reads what it can.
     Stopped(Error),
 }
@@ -222,7 +224,7 @@ impl Store {
     ///
     /// What the work returned: then nothing is written. [`Reason::Busy`] if what it reads was changed by others
     /// too often; [`Reason::DiskFull`], [`Reason::DataDamaged`], [`Reason::StoreStopped`]: the change may or may not be
-    /// there after a restart.
+    /// there after a restart, and is not where the disk was only nearly full.
     pub async fn run<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>) -> Result<T> {
         let answer = self.apply(work, true).await;
         self.engine.durable().await?;

@@ -248,6 +248,7 @@ impl Engine {
         }
         match *lock(&self.shared.flush_began) {
             Some(began) if began.elapsed() > SLOW => State::Slow,
+            _ if !dir::has_room(&self.shared.path) => State::Full,
             _ => State::Ready,
         }
     }
@@ -334,8 +335,10 @@ impl Shared {
         }
         let applied = if merged.is_empty() {
             Ok(())
-        } else {
+        } else if dir::has_room(&self.path) {
             self.apply_batch(merged, gate.as_mut())
+        } else {
+            Err(dir::full())
         };
         // Only now: whoever has to try again must find what it lost to.
         for (answer, admitted) in answers {
