@@ -400,12 +400,33 @@ mod tests {
         let why = || Some(Error::new(Reason::TlsFailed, "Nobody could open port 80."));
         let judge = |status: Status| judge_certificate(&config, &status, NOW);
         let good = |to: Timestamp| status(&["a.example"], NOW.minus(DAY), to);
-        expect(&judge(good(NOW.plus(60 * DAY))), State::Ok, "is renewed on 2026-10-21", "");
-        expect(&judge(good(NOW.plus(9 * DAY))), State::Warn, "ends on 2026-09-30", "ocmesh tls status");
+        expect(
+            &judge(good(NOW.plus(60 * DAY))),
+            State::Ok,
+            "is renewed on 2026-10-21",
+            "",
+        );
+        expect(
+            &judge(good(NOW.plus(9 * DAY))),
+            State::Warn,
+            "ends on 2026-09-30",
+            "ocmesh tls status",
+        );
         expect(&judge(good(NOW)), State::Bad, "ended on", "ocmesh tls status");
-        let failing = Status { trouble: why(), ..good(NOW.plus(60 * DAY)) };
-        expect(&judge(failing), State::Warn, "could not be renewed: Nobody", "ocmesh tls status");
-        let ended = Status { trouble: why(), ..good(NOW) };
+        let failing = Status {
+            trouble: why(),
+            ..good(NOW.plus(60 * DAY))
+        };
+        expect(
+            &judge(failing),
+            State::Warn,
+            "could not be renewed: Nobody",
+            "ocmesh tls status",
+        );
+        let ended = Status {
+            trouble: why(),
+            ..good(NOW)
+        };
         expect(&judge(ended), State::Bad, "ended on", "port 80");
         let early = status(&["a.example"], NOW.plus(DAY), NOW.plus(60 * DAY));
         expect(&judge(early), State::Bad, "the clock says", "timedatectl");
@@ -414,12 +435,27 @@ mod tests {
         let star = status(&["*.example"], NOW, NOW.plus(60 * DAY));
         expect(&judge(star), State::Ok, "good until", "");
         expect(&judge(none()), State::Warn, "no certificate yet", "ocmesh tls status");
-        let failed = Status { trouble: why(), ..none() };
-        expect(&judge(failed), State::Bad, "no certificate: Nobody", "ocmesh tls status");
+        let failed = Status {
+            trouble: why(),
+            ..none()
+        };
+        expect(
+            &judge(failed),
+            State::Bad,
+            "no certificate: Nobody",
+            "ocmesh tls status",
+        );
         let of = |mode| judge(Status { mode, ..none() });
         expect(&of(TlsMode::Proxy), State::Ok, "proxy in front", "");
         expect(&of(TlsMode::Off), State::Warn, "passwords can be read", "tls.mode");
-        let mine = judge_certificate(&Config::default(), &Status { mode: TlsMode::Off, ..none() }, NOW);
+        let mine = judge_certificate(
+            &Config::default(),
+            &Status {
+                mode: TlsMode::Off,
+                ..none()
+            },
+            NOW,
+        );
         expect(&mine, State::Ok, "nothing leaves this machine", "");
     }
 
@@ -430,14 +466,37 @@ mod tests {
         off.backup.every.0 = None;
         let made = |ago: Duration, verified: bool| {
             let at = NOW.minus(ago);
-            Some(Backup { at, verified: verified.then_some(at) })
+            Some(Backup {
+                at,
+                verified: verified.then_some(at),
+            })
         };
         let judge = |newest| judge_backup(&config, newest, Some(false), NOW).remove(0);
         expect(&judge(made(DAY, true)), State::Ok, "is whole", "");
-        expect(&judge(made(DAY, false)), State::Warn, "was not read back", "ocmesh backup verify");
-        expect(&judge(made(3 * DAY, true)), State::Bad, "more than two times", "ocmesh backup create");
-        expect(&judge(None), State::Warn, "No backup was made yet", "ocmesh backup create");
-        expect(&judge_backup(&off, None, Some(true), NOW)[0], State::Ok, "Backups are off", "");
+        expect(
+            &judge(made(DAY, false)),
+            State::Warn,
+            "was not read back",
+            "ocmesh backup verify",
+        );
+        expect(
+            &judge(made(3 * DAY, true)),
+            State::Bad,
+            "more than two times",
+            "ocmesh backup create",
+        );
+        expect(
+            &judge(None),
+            State::Warn,
+            "No backup was made yet",
+            "ocmesh backup create",
+        );
+        expect(
+            &judge_backup(&off, None, Some(true), NOW)[0],
+            State::Ok,
+            "Backups are off",
+            "",
+        );
         let same = judge_backup(&config, made(DAY, true), Some(true), NOW);
         expect(&same[1], State::Warn, "lost together", "backup.dir");
         assert_eq!(judge_backup(&config, made(DAY, true), None, NOW).len(), 1);
@@ -455,8 +514,18 @@ mod tests {
         let judge = |one: Delivery| judge_queue(&[one], longest, NOW).remove(0);
         expect(&judge_queue(&[], longest, NOW)[0], State::Ok, "Nothing is waiting", "");
         expect(&judge(delivery(NOW.plus(DAY))), State::Ok, "on their way: 1", "");
-        expect(&judge(delivery(NOW.minus(DAY))), State::Bad, "sent long ago: 1", "start the server");
-        expect(&judge(delivery(NOW.plus(400 * DAY))), State::Warn, "The clock was wrong", "ocmesh queue retry");
+        expect(
+            &judge(delivery(NOW.minus(DAY))),
+            State::Bad,
+            "sent long ago: 1",
+            "start the server",
+        );
+        expect(
+            &judge(delivery(NOW.plus(400 * DAY))),
+            State::Warn,
+            "The clock was wrong",
+            "ocmesh queue retry",
+        );
         let mut over = delivery(NOW);
         over.progress = Progress::GivenUp;
         expect(&judge(over), State::Warn, "1, to b.example", "ocmesh queue list");

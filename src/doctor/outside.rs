@@ -51,11 +51,16 @@ fn judge_clocks(mut ahead: Vec<i64>, allowed: i64) -> Vec<Finding> {
             let earlier = -earlier;
             Finding::bad(
                 CHECK,
-                format!("The clock is {earlier} s ahead of those of most servers ({number} were asked): signatures fail."),
+                format!(
+                    "The clock is {earlier} s ahead of those of most servers ({number} were asked): signatures fail."
+                ),
                 advice,
             )
         }
-        _ => Finding::ok(CHECK, format!("The clock fits those of most servers ({number} were asked).")),
+        _ => Finding::ok(
+            CHECK,
+            format!("The clock fits those of most servers ({number} were asked)."),
+        ),
     }]
 }
 
@@ -330,7 +335,10 @@ mod tests {
     fn a_clock_is_wrong_where_most_of_several_servers_say_so() {
         let check = |ahead: &[i64], state: State, said: &str| {
             let found = judge_clocks(ahead.to_vec(), 60).remove(0);
-            assert!(found.state == state && found.sentence.contains(said), "{ahead:?}: {found:?}");
+            assert!(
+                found.state == state && found.sentence.contains(said),
+                "{ahead:?}: {found:?}"
+            );
         };
         check(&[], State::Ok, "Too few");
         check(&[9_000], State::Ok, "Too few");
@@ -344,9 +352,16 @@ mod tests {
         let check = |ips: &[&str], state: State, said: &str| {
             let ips: Vec<_> = ips.iter().map(|ip| ip.parse().unwrap()).collect();
             let found = judge_addresses("a.example", &ips);
-            assert!(found.state == state && found.sentence.contains(said), "{ips:?}: {found:?}");
+            assert!(
+                found.state == state && found.sentence.contains(said),
+                "{ips:?}: {found:?}"
+            );
         };
-        check(&["93.184.216.34", "2606:2800::1"], State::Ok, "leads to 93.184.216.34, 2606:2800::1.");
+        check(
+            &["93.184.216.34", "2606:2800::1"],
+            State::Ok,
+            "leads to 93.184.216.34, 2606:2800::1.",
+        );
         check(&["10.0.0.5"], State::Warn, "only this network");
         check(&["93.184.216.34", "fd00::1"], State::Warn, "fd00::1 of these");
     }

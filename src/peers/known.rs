@@ -441,7 +441,10 @@ impl Known {
         for place in PLACES {
             let url = Url::parse(&format!("{scheme}://{host}{place}")).map_err(Error::internal)?;
             let answer = self.client.document(&url).await;
-            let date = answer.as_ref().ok().and_then(|answer| answer.header("date").map(str::to_owned));
+            let date = answer
+                .as_ref()
+                .ok()
+                .and_then(|answer| answer.header("date").map(str::to_owned));
             let gone = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 404 | 410));
             match answer.and_then(|answer| read_document(&answer, &url, host)) {
                 Ok(discovery) => {

@@ -149,7 +149,9 @@ impl Traffic {
 
     /// Notes what time a server says it is (`Date`, RFC 9110), where that is a time.
     pub fn said_time(&self, host: &Provider, date: &str) {
-        let Ok(date) = httpdate::parse_http_date(date) else { return };
+        let Ok(date) = httpdate::parse_http_date(date) else {
+            return;
+        };
         let since = date.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let now = self.clock.now();
         let ahead = i64::try_from(since).unwrap_or(i64::MAX).saturating_sub(now.0);
