@@ -7,10 +7,11 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use tracing::Level;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::registry::LookupSpan;
 
 /// How many lines are kept, and how much of each.
@@ -25,10 +26,10 @@ pub fn layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    // The level is that of the writer: a filter of its own is more than every subscriber can bear.
     fmt::layer()
         .with_ansi(false)
-        .with_writer(|| Pen)
-        .with_filter(LevelFilter::INFO)
+        .with_writer((|| Pen).with_max_level(Level::INFO))
 }
 
 /// The lines there are, the oldest first.

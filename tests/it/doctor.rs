@@ -683,7 +683,7 @@ async fn the_command_asks_the_server_that_runs_and_takes_the_file_for_helpers() 
         text.starts_with("All well\n") && text.contains("ok      published-keys"),
         "{text}"
     );
-    assert!(!text.contains(" server "), "{text}");
+    assert!(!text.contains("unknown"), "{text}");
     fs::set_permissions(&server.data, fs::Permissions::from_mode(0o755)).unwrap();
     let output = run(&["doctor"]).await;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
@@ -758,7 +758,7 @@ async fn t83_a_clock_that_jumps_deletes_nothing_until_it_is_believed() {
     evenly(&server).await;
     assert_eq!(entries(&server).await, 0, "after an hour it is time to forget");
     server.clock.set(START);
-    ada.get("/home").await.expect_status(303);
+    assert_ne!(ada.get("/home").await.status, 200, "the session is over for good");
 }
 
 #[actix_web::test]
