@@ -28,7 +28,7 @@ impl Verb {
             Self::Preflight => {
                 Request::new(Call::TlsPreflight, preflight).verdict(|answer| match answer["passed"] == true {
                     true => Ok(()),
-                    false => Err(Error::new(Reason::Conflict, "An order would fail.")),
+                    false => Err(Error::new(Reason::Conflict, "Not all is well.")),
                 })
             }
             Self::Renew => Request::new(Call::TlsRenew, |answer| {
@@ -94,7 +94,7 @@ fn preflight(answer: &Value) -> String {
         }
     }
     if answer["passed"] == true {
-        lines.push("Nothing speaks against an order.".to_owned());
+        lines.push("Nothing is in the way.".to_owned());
     }
     lines.join("\n")
 }

@@ -183,7 +183,7 @@ impl Authority {
         };
         let (key, was_kept) = self.account_key()?;
         let account = match make(key).await {
-            Err(failure) if was_kept && failure.is_of(&["accountDoesNotExist", "unauthorized"]) => {
+            Err(failure) if was_kept && failure.account_is_gone() => {
                 tracing::warn!(
                     authority = self.directory.to_string(),
                     "The authority does not take the account any more; a new one is made: {}",

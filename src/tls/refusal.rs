@@ -92,6 +92,16 @@ impl Failure {
         matches!(&self.kind, Kind::Said { problem, .. } if types.contains(&problem.as_str()))
     }
 
+    /// Whether the account is none any more: never known, or put an end to. A refusal that may pass is none of these.
+    pub fn account_is_gone(&self) -> bool {
+        let Kind::Said { problem, detail, .. } = &self.kind else {
+            return false;
+        };
+        let detail = detail.to_ascii_lowercase();
+        let ended = ["deactivated", "revoked"].iter().any(|word| detail.contains(word));
+        problem == "accountDoesNotExist" || problem == "unauthorized" && detail.contains("account") && ended
+    }
+
     /// Before when it makes no sense to try again, where the authority said so: `retry after 2026-11-22 04:12:00 UTC`.
     pub fn not_before(&self) -> Option<Timestamp> {
         let Kind::Said { detail, .. } = &self.kind else {
@@ -349,6 +359,17 @@ mod tests {
         check("userActionRequired", alpn, "tls-refused", &["terms"]);
         check("serverInternal", alpn, "tls-authority", &["of its own"]);
         check("neverHeardOf", alpn, "tls-refused", &["Its answer below"]);
+    }
+
+    #[test]
+    fn t84_an_account_is_given_up_only_where_it_is_gone() {
+        let check = |kind: &str, detail: &str, expected: bool| {
+            assert_eq!(problem(kind, detail).account_is_gone(), expected, "{kind} {detail}");
+        };
+        check("accountDoesNotExist", "no such account", true);
+        check("unauthorized", "Account has been deactivated", true);
+        check("unauthorized", "An account must be agreed on", false);
+        check("rateLimited", "account revoked", false);
     }
 
     #[test]

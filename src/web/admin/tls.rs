@@ -42,7 +42,7 @@ impl Shown {
             TlsMode::Acme => "This server orders a certificate, keeps it, and renews it by itself.",
             TlsMode::Files => "The certificate is in files that others renew. They are looked at every half minute.",
             TlsMode::SelfSigned => {
-                "A lab authority of this server’s own signs. Only who trusts it believes the certificate."
+                "A lab authority of this server’s own signs. Only those who trust it believe the certificate."
             }
             TlsMode::Proxy => "A proxy in front of this server encrypts, and has the certificate.",
             TlsMode::Auto | TlsMode::Off => {
