@@ -17,7 +17,10 @@ pub fn must_be_ready(answer: &Value) -> Result<()> {
     }
     let code = table::field(answer, "reason");
     // One exit code for all of them: containers know only 0 and 1.
-    Err(Error::new(Reason::StoreStopped, format!("The server runs and is not ready: {code}")))
+    Err(Error::new(
+        Reason::StoreStopped,
+        format!("The server runs and is not ready: {code}"),
+    ))
 }
 
 pub fn ready(_: &Value) -> String {
