@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use clap::Command;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -55,15 +56,18 @@ pub fn manual(folder: Option<&Path>) -> Result<Option<String>> {
     };
     let wrong = |cause: std::io::Error| Error::invalid("DIR", format!("{}: {cause}", folder.display()));
     fs::create_dir_all(folder).map_err(wrong)?;
-    let mut command = Arguments::command();
-    command.build();
-    clap_mangen::generate_to(command, folder).map_err(wrong)?;
+    clap_mangen::generate_to(without_help(Arguments::command()), folder).map_err(wrong)?;
     fs::write(folder.join("ocmesh.1"), main).map_err(wrong)?;
     Ok(None)
 }
 
+/// `help` mirrors every command, and would have as many pages again.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
+}
+
 fn main_page() -> std::io::Result<Vec<u8>> {
-    let mut command = Arguments::command();
+    let mut command = without_help(Arguments::command());
     command.build();
     let mut page = Vec::new();
     Man::new(command).render(&mut page)?;
