@@ -222,7 +222,10 @@ impl Site {
             certificates,
             numbers_token,
             backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
-            proxy: Proxy::new(&config),
+            proxy: match same.filter(|same| same.config.server == config.server && same.config.tls == config.tls) {
+                Some(same) => same.proxy.clone(),
+                None => Proxy::new(&config),
+            },
             notices: notices.clone(),
             users: match same {
                 Some(same) => users.remembering(&same.users),

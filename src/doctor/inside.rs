@@ -60,6 +60,11 @@ pub(super) async fn store(site: &Site) -> Result<Vec<Finding>> {
             "A write to the disk has been under way for longer than any disk should take.",
             "Look whether the disk is failing or overloaded: dmesg, iostat.",
         ),
+        store::State::Full => Finding::bad(
+            "store",
+            "The disk is nearly full: the database takes no changes until there is room again.",
+            "Make room; it goes on by itself then.",
+        ),
         store::State::Stopped(why) => Finding::bad(
             "store",
             format!("The database takes no changes: {why}"),
@@ -67,6 +72,20 @@ pub(super) async fn store(site: &Site) -> Result<Vec<Finding>> {
         ),
     };
     Ok(vec![finding])
+}
+
+pub(super) async fn proxy(site: &Site) -> Result<Vec<Finding>> {
+    let faults = site.proxy.faults().into_iter();
+    let found: Vec<_> = faults
+        .map(|fault| Finding::warn("proxy", fault.sentence, fault.remedy))
+        .collect();
+    if site.proxy.expected() && found.is_empty() {
+        return Ok(vec![Finding::ok(
+            "proxy",
+            "Nothing is wrong with the way that requests come through the proxy.",
+        )]);
+    }
+    Ok(found)
 }
 
 pub(super) async fn keys(site: &Site) -> Result<Vec<Finding>> {

@@ -39,6 +39,7 @@ pub async fn examine(site: &Site, outside: bool) -> Result<Vec<Finding>> {
         bounded("store", Box::pin(inside::store(site))),
         bounded("keys", Box::pin(inside::keys(site))),
         bounded("certificate", Box::pin(inside::certificate(site))),
+        bounded("proxy", Box::pin(inside::proxy(site))),
         bounded("backup", Box::pin(inside::backup(site))),
         bounded("queue", Box::pin(inside::queue(site))),
         bounded("directories", Box::pin(inside::directories(site))),
