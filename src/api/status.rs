@@ -135,6 +135,11 @@ mod tests {
                 renewal: None,
                 trouble,
                 next_try: None,
+                names: Vec::new(),
+                authority: None,
+                steps: Vec::new(),
+                under_way: false,
+                raw: None,
             };
             let said = sentence(&status, now);
             assert!(said.contains(expected), "{said}");

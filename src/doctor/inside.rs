@@ -411,6 +411,11 @@ mod tests {
             renewal: Some(to.minus(30 * DAY)),
             trouble: None,
             next_try: None,
+            names: Vec::new(),
+            authority: None,
+            steps: Vec::new(),
+            under_way: false,
+            raw: None,
         };
         let none = || Status {
             certificate: None,

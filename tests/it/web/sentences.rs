@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use ocmesh::lang::Lang;
 
 /// Where what is said is read by operators at a terminal and by other servers, or is no sentence.
-const NOT_ON_PAGES: [&str; 15] = [
+const NOT_ON_PAGES: [&str; 14] = [
     "app/",
     "cli/",
     "clock.rs",
