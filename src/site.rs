@@ -15,7 +15,6 @@ use crate::client;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::TlsMode;
 use crate::config::secret_file;
 use crate::courier::Courier;
 use crate::dav::Ledger;
@@ -147,10 +146,7 @@ impl Site {
     pub fn keeps_certificates(&self, config: &Config) -> bool {
         let mode = config.tls_mode();
         let listening = |config: &Config| (config.server.listen.clone(), config.server.listen_http.clone());
-        mode != TlsMode::Files
-            && mode == self.config.tls_mode()
-            && config.tls == self.config.tls
-            && listening(config) == listening(&self.config)
+        mode == self.config.tls_mode() && config.tls == self.config.tls && listening(config) == listening(&self.config)
     }
 
     /// `before` is the same server until now: what it counts, and what is on its way into people's files, goes on; and what
@@ -210,10 +206,14 @@ impl Site {
             homes.clone(),
         );
         let certificates = match same.filter(|same| same.keeps_certificates(&config)) {
-            Some(same) => same.certificates.clone(),
+            Some(same) => {
+                same.certificates.tell_by(notices.clone());
+                same.certificates.clone()
+            }
             None => Certificates::open(&config, (clock.clone(), world.lookup), notices.clone(), metrics.clone())?,
         };
         let users = Users::new(store.clone(), config.accounts.clone());
+        let backups = Backups::new(Arc::clone(&config), store.clone(), notices.clone());
         let token_file = config.metrics.token_file.as_deref();
         let numbers_token = token_file
             .map(|file| secret_file("metrics.token_file", file))
@@ -221,7 +221,10 @@ impl Site {
         Ok(Self {
             certificates,
             numbers_token,
-            backups: Backups::new(Arc::clone(&config), store.clone(), notices.clone()),
+            backups: match before {
+                Some(before) => backups.remembering(&before.backups),
+                None => backups,
+            },
             proxy: match same.filter(|same| same.config.server == config.server && same.config.tls == config.tls) {
                 Some(same) => same.proxy.clone(),
                 None => Proxy::new(&config),

@@ -18,6 +18,7 @@ use crate::app::current::Current;
 use crate::app::listen::Sockets;
 use crate::app::numbers;
 use crate::app::plain;
+use crate::error::Error;
 use crate::error::Result;
 use crate::http;
 use crate::site::Site;
@@ -197,7 +198,8 @@ impl Fronts {
                     tracing::warn!("No numbers can be read on this server: {error}");
                     continue;
                 }
-                sockets => sockets?,
+                Err(error) => return Err(from_where(site, wanted.what.setting(), error)),
+                Ok(sockets) => sockets,
             };
             built.push((wanted.clone(), self.build(site, current, wanted, sockets)?));
         }
@@ -285,6 +287,14 @@ fn public(
         };
     }
     Ok(edge.run())
+}
+
+/// With the line or option that named the address.
+fn from_where(site: &Site, setting: &str, error: Error) -> Error {
+    match site.config.origin(setting) {
+        origin if origin.is_set() => error.and(&format!("({origin})")),
+        _ => error,
+    }
 }
 
 /// Says so where a server ends that should not.

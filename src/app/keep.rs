@@ -12,6 +12,7 @@ use crate::app::manager;
 use crate::config::Config;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::files::Room;
 use crate::site::life::Reread;
 use crate::site::life::Wish;
 use crate::store::State;
@@ -156,7 +157,8 @@ impl Running {
         if cause.reason() != Reason::DiskFull && !self.recovering.load(Ordering::SeqCst) {
             return;
         }
-        if self.site.homes.free_space().unwrap_or(0) < ROOM {
+        let room = Room::at(&self.site.config.server.data_dir);
+        if room.map_or(0, |room| room.bytes) < ROOM {
             manager::trouble(FULL);
             return;
         }

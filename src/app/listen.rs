@@ -33,7 +33,7 @@ impl Sockets {
         if let Some((_, there)) = self.0.iter().find(|(asked, _)| *asked == address) {
             return Ok(there.try_clone()?);
         }
-        let listener = bind(setting, address, |address| TcpListener::bind(address))?;
+        let listener = bind(setting, address, TcpListener::bind)?;
         let clone = listener.try_clone()?;
         self.keep(address, listener);
         Ok(clone)

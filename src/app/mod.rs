@@ -40,6 +40,7 @@ use crate::site::Site;
 use crate::site::World;
 use crate::site::life::Life;
 use crate::site::life::Wish;
+use crate::tls::Certificates;
 
 pub use self::keep::Ended;
 pub use self::keep::Signals;
@@ -59,6 +60,8 @@ pub struct Running {
     socket: PathBuf,
     own_work: bool,
     workers: Vec<JoinHandle<()>>,
+    /// Who looks after the certificates, and after which.
+    certificates: Option<(Certificates, JoinHandle<()>)>,
     /// Whether the store was closed and is still to be opened again.
     recovering: Arc<AtomicBool>,
     /// Whether the disk was full when it was last looked at.
@@ -118,6 +121,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
         socket,
         own_work: options.workers,
         workers: Vec::new(),
+        certificates: None,
         recovering: Arc::default(),
         was_full: false,
         wishes,
@@ -169,6 +173,17 @@ impl Running {
         self.rest();
         if self.own_work {
             self.workers = workers::start(&self.site);
+            let certificates = self.site.certificates.clone();
+            if self.certificates.as_ref().is_none_or(|(of, _)| !of.is(&certificates)) {
+                self.rest_certificates();
+                self.certificates = Some((certificates, workers::look_after_certificates(&self.site)));
+            }
+        }
+    }
+
+    fn rest_certificates(&mut self) {
+        if let Some((_, worker)) = self.certificates.take() {
+            worker.abort();
         }
     }
 
@@ -192,6 +207,7 @@ impl Running {
     /// Brings everything to disk. Whoever still asks for something is told that the server stops.
     fn close(&mut self) {
         self.rest();
+        self.rest_certificates();
         let _ = std::fs::remove_file(&self.socket);
         if let Err(error) = self.site.store.close() {
             tracing::error!(causes = error.causes(), "The store could not be closed well: {error}");

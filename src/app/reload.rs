@@ -20,6 +20,8 @@ impl Running {
         let new_certificates = !self.site.keeps_certificates(&config);
         let site = Box::pin(self.site.with(config, self.world.clone())).await?;
         self.put_in_place(site, new_certificates)?;
+        // Files may be others under the same names; those that don't fit are refused, and the old ones stay.
+        self.site.certificates.reread().await?;
         Ok(reread)
     }
 
@@ -32,7 +34,8 @@ impl Running {
         self.rest();
         self.recovering.store(true, Ordering::SeqCst);
         let site = Box::pin(self.site.reopen(self.world.clone())).await?;
-        self.put_in_place(site, true)?;
+        let new_certificates = site.config.tls_mode().is_here();
+        self.put_in_place(site, new_certificates)?;
         self.recovering.store(false, Ordering::SeqCst);
         Ok(())
     }

@@ -1,35 +1,52 @@
 //! What a server does by itself, besides answering.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use actix_web::rt;
+use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
 use crate::site::Site;
 
+const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 
 /// Starts them all; they go on until they are aborted.
 pub fn start(site: &Site) -> Vec<JoinHandle<()>> {
-    let courier = site.courier.clone();
-    let certificates = site.certificates.clone();
-    let notices = site.notices.clone();
     vec![
-        rt::spawn(async move { courier.work().await }),
-        rt::spawn(async move { certificates.work().await }),
-        rt::spawn(async move { notices.work().await }),
-        rt::spawn(make_backups(site.clone())),
-        rt::spawn(keep_house(site.clone())),
-        rt::spawn(follow_directories(site.clone())),
-        rt::spawn(shake_hands(site.clone())),
-        rt::spawn(ask_the_silent(site.clone())),
+        unending(site, async |site| site.courier.work().await),
+        unending(site, async |site| site.notices.work().await),
+        unending(site, make_backups),
+        unending(site, keep_house),
+        unending(site, follow_directories),
+        unending(site, shake_hands),
+        unending(site, ask_the_silent),
     ]
+}
+
+/// Apart from the others, for an order that is under way goes on when settings are read again.
+pub fn look_after_certificates(site: &Site) -> JoinHandle<()> {
+    unending(site, async |site| site.certificates.work().await)
+}
+
+/// A fault of this program in one round must not end a work for good (T-89).
+fn unending<W: AsyncFn(Site) + 'static>(site: &Site, work: W) -> JoinHandle<()> {
+    let site = site.clone();
+    rt::spawn(async move {
+        while AssertUnwindSafe(work(site.clone())).catch_unwind().await.is_err() {
+            site.metrics.panic();
+            tokio::time::sleep(AFTER_A_FAULT).await;
+        }
+    })
 }
 
 /// Apart from the housekeeping, for it reads and writes all there is.
 async fn make_backups(site: Site) {
     loop {
-        if let Err(error) = site.backups.run_due(site.clock.now()).await {
+        // By a clock in doubt too many would be made, or kept ones removed.
+        let believed = site.timekeeper.doubt().is_none();
+        if believed && let Err(error) = site.backups.run_due(site.clock.now()).await {
             tracing::error!(causes = error.causes(), "No backup could be made: {error}");
         }
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;

@@ -1,11 +1,17 @@
 //! Which backups are there, and which of them are kept: the last of each of so many days, weeks and months.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
 
 use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 use crate::config::Keep;
+use crate::error::Result;
+
+/// The day, week or month that a moment is in, of all there are.
+type SpanOf = fn(OffsetDateTime) -> (i32, u32);
 
 const SCHEDULED: &str = "ocmesh-backup-";
 const BEFORE_UPDATE: &str = "pre-";
@@ -21,6 +27,25 @@ pub(super) fn name(now: Timestamp) -> String {
 /// The name of one that is made before an update to this version changes the data.
 pub(super) fn name_before_update(now: Timestamp) -> String {
     format!("{BEFORE_UPDATE}{}-{}{ENDING}", env!("CARGO_PKG_VERSION"), stamp(now))
+}
+
+/// Those that were made before an update to this version, the newest first.
+pub(super) fn before_this_update(folder: &Path) -> Result<Vec<PathBuf>> {
+    let begins = format!("{BEFORE_UPDATE}{}-", env!("CARGO_PKG_VERSION"));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with(&begins) && made_at(name).is_some())
+        {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found.reverse();
+    Ok(found)
 }
 
 /// A time that can stand in the name of a file, on every disk: `2026-06-12T140000Z`.
@@ -65,7 +90,7 @@ pub(super) fn kept(backups: &[(Timestamp, bool)], keep: Keep) -> Vec<bool> {
     {
         kept[*newest] = true;
     }
-    let spans: [(u32, fn(OffsetDateTime) -> (i32, u32)); 3] = [
+    let spans: [(u32, SpanOf); 3] = [
         (keep.daily, |day| (day.year(), u32::from(day.ordinal()))),
         (keep.weekly, |day| {
             let (year, week, _) = day.to_iso_week_date();

@@ -26,6 +26,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 use tokio::sync::Mutex as Turn;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -45,6 +46,10 @@ pub use self::read::verify;
 
 /// After a failure, the schedule tries again no sooner.
 const AGAIN: Duration = Duration::from_secs(3600);
+/// How far a clock may have been put back since a backup was made.
+const BACK: Duration = Duration::from_secs(3600);
+/// How many are kept of those made before an update to one version changes the data.
+const KEPT_BEFORE_UPDATE: usize = 3;
 /// When which backup was found whole, beside them.
 const FOUND_WHOLE: &str = "verified.json";
 
@@ -109,6 +114,13 @@ impl Backups {
         }
     }
 
+    /// With what another of the same server has begun: what is under way there is not begun here.
+    pub fn remembering(mut self, before: &Self) -> Self {
+        self.state = Arc::clone(&before.state);
+        self.turn = Arc::clone(&before.turn);
+        self
+    }
+
     /// All that are there, the newest first.
     ///
     /// # Errors
@@ -140,7 +152,10 @@ impl Backups {
         let Some(every) = self.config.backup.every.0 else {
             return Ok(false);
         };
-        let newest = self.list()?.into_iter().find(|made| made.verified.is_some());
+        let newest = self
+            .list()?
+            .into_iter()
+            .find(|made| made.verified.is_some() && made.at <= now.plus(BACK));
         Ok(newest.is_none_or(|made| made.at.plus(every.saturating_mul(2)) < now))
     }
 
@@ -151,8 +166,8 @@ impl Backups {
     /// [`Reason::Busy`] while another is made; [`Reason::AlreadyExists`]; [`Reason::DiskFull`] with the numbers;
     /// [`Reason::ConfigInvalid`] naming what can't be written.
     pub async fn make(&self, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
-        let _turn = self.turn.try_lock().map_err(|_| busy())?;
-        self.make_in_turn(file, include_files, now).await
+        let turn = Arc::clone(&self.turn).try_lock_owned().map_err(|_| busy())?;
+        self.make_in_turn(turn, file, include_files, now).await.0
     }
 
     /// The same for whoever does not wait for it: [`Self::state`] says how it goes.
@@ -165,9 +180,8 @@ impl Backups {
         self.lock().since = Some(now);
         let backups = self.clone();
         tokio::spawn(async move {
-            let _turn = turn;
             let include_files = backups.config.backup.include_files;
-            if let Err(error) = backups.make_in_turn(None, include_files, now).await {
+            if let Err(error) = backups.make_in_turn(turn, None, include_files, now).await.0 {
                 tracing::error!(causes = error.causes(), "No backup could be made: {error}");
             }
         });
@@ -187,14 +201,20 @@ impl Backups {
         if tried.is_some_and(|at| at <= now && now < at.plus(AGAIN.min(every))) {
             return Ok(());
         }
-        let newest = self.list()?.into_iter().find(|made| keep::is_scheduled(&made.name()));
+        // One that was made under a clock that ran ahead says nothing of when the next is due.
+        let newest = self
+            .list()?
+            .into_iter()
+            .find(|made| keep::is_scheduled(&made.name()) && made.at <= now.plus(BACK));
         if newest.is_some_and(|made| now < made.at.plus(every)) {
             return Ok(());
         }
-        let Ok(_turn) = self.turn.try_lock() else {
+        let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else {
             return Ok(());
         };
-        if let Err(error) = self.make_in_turn(None, self.config.backup.include_files, now).await {
+        let include_files = self.config.backup.include_files;
+        let (outcome, _turn) = self.make_in_turn(turn, None, include_files, now).await;
+        if let Err(error) = outcome {
             self.notices
                 .admins(Notice {
                     topic: AdminTopic::Backup,
@@ -246,15 +266,31 @@ impl Backups {
         found.ok_or_else(|| Error::not_found("There is no such backup.").in_field("name"))
     }
 
-    async fn make_in_turn(&self, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
+    /// Goes on to its end, and keeps the turn until then, also where nobody waits for it any more.
+    async fn make_in_turn(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        file: Option<PathBuf>,
+        include_files: bool,
+        now: Timestamp,
+    ) -> (Result<Made>, Option<OwnedMutexGuard<()>>) {
         self.lock().since = Some(now);
-        let (config, store) = (Arc::clone(&self.config), self.store.clone());
-        let made = tokio::task::spawn_blocking(move || make(&config, &store, file, include_files, now));
-        let outcome = made.await.map_err(Error::internal).flatten();
-        let mut state = self.lock();
-        state.since = None;
-        state.failure = outcome.as_ref().err().map(|error| (now, error.clone()));
-        outcome
+        let backups = self.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let outcome = make(&backups.config, &backups.store, file, include_files, now);
+            let mut state = backups.lock();
+            state.since = None;
+            state.failure = outcome.as_ref().err().map(|error| (now, error.clone()));
+            drop(state);
+            (outcome, turn)
+        });
+        match made.await {
+            Ok((outcome, turn)) => (outcome, Some(turn)),
+            Err(fault) => {
+                self.lock().since = None;
+                (Err(Error::internal(fault)), None)
+            }
+        }
     }
 
     async fn prune_in_turn(&self) -> Result<Vec<String>> {
@@ -332,6 +368,13 @@ pub fn saver(config: &Config, clock: &Clock) -> Saver {
             now,
         };
         write::make_folder(&config.backup.dir)?;
+        // An update that fails is tried again at each start, and must not fill the disk with its backups.
+        for old in keep::before_this_update(&config.backup.dir)?
+            .into_iter()
+            .skip(KEPT_BEFORE_UPDATE - 1)
+        {
+            fs::remove_file(&old).map_err(|cause| write::unwritable(&old, cause))?;
+        }
         write::write(&file, &contents, lines)?;
         note_found(&config.backup.dir, &file, Some(now))?;
         tracing::info!(

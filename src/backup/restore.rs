@@ -45,6 +45,7 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::store::Epoch;
 use crate::store::Options;
+use crate::store::Present;
 use crate::store::Renewal;
 use crate::store::SCHEMA;
 use crate::store::Store;
@@ -178,7 +179,14 @@ pub async fn restore(
     let size: u64 = manifest.entries.iter().map(|entry| entry.size).sum();
     // Records take more room in a database than in a file.
     write::check_room(size.saturating_mul(2), Room::at(data)?.bytes, data)?;
-    let there = renewal.now()?;
+    let there = match renewal.now() {
+        // What is there can't be read: that is what backups are for.
+        Err(damaged) if damaged.reason() == Reason::DataDamaged => {
+            tracing::warn!("{damaged} It is put aside as it is.");
+            Present::default()
+        }
+        there => there?,
+    };
     let epoch = Epoch {
         number: 1 + manifest.epoch.max(there.epoch.number),
         since: now,
@@ -191,7 +199,7 @@ pub async fn restore(
     store.close()?;
     let held = held?;
     give_to_owner_of(data, &incoming)?;
-    let aside = format!("before-restore-{}", keep::stamp(now));
+    let aside = unused(data, format!("before-restore-{}", keep::stamp(now)));
     renewal.put_in_place(&aside)?;
     Ok(Restored {
         manifest,
@@ -258,6 +266,18 @@ fn unpack(file: &Path, archive: &mut Archive, name: &str, place: &Path, modified
 
 fn make_folder(path: &Path) -> Result<()> {
     Ok(DirBuilder::new().recursive(true).mode(0o700).create(path)?)
+}
+
+/// Two restores in one second put aside what was there into two folders.
+fn unused(data: &Path, name: String) -> String {
+    let mut free = name.clone();
+    for number in 2.. {
+        if !data.join(&free).exists() {
+            break;
+        }
+        free = format!("{name}-{number}");
+    }
+    free
 }
 
 /// Sees to it that nothing of what comes back does anything by itself.

@@ -58,9 +58,9 @@ impl Held {
 /// Holds everything that could be used, or would be sent.
 pub(super) async fn hold(store: &Store, now: Timestamp) -> Result<Numbers> {
     Ok(Numbers {
-        shares: hold_some::<SentShare>(store, |share| share.hold(now)).await?,
+        shares: hold_some::<SentShare>(store, |share| share.hold()).await?,
         invites: hold_some::<SentInvite>(store, |invite| {
-            invite.held = invite.state(now) == InviteState::Open;
+            invite.held = matches!(invite.state(now), InviteState::Open | InviteState::Expired);
             invite.held
         })
         .await?,

@@ -71,6 +71,15 @@ pub(super) fn write(
         let message = format!("{} is there already.", target.display());
         return Err(Error::new(Reason::AlreadyExists, message));
     }
+    let data = &contents.config.server.data_dir;
+    if !is_same(folder, &contents.config.backup.dir) && is_within(folder, data) {
+        let why = format!(
+            "{} is within the data directory, of which this is to be the backup. Name another folder, or none: then it is put \
+             where backup.dir says.",
+            folder.display()
+        );
+        return Err(Error::invalid("file", why));
+    }
     check_room(needed(contents)?, Room::at(folder)?.bytes, folder)?;
     let mut part = target.as_os_str().to_owned();
     part.push(".part");
@@ -88,6 +97,15 @@ pub(super) fn write(
         let _ = fs::remove_file(&part);
     }
     outcome
+}
+
+/// Whether both lead to the same place, whatever links there are on the way.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+fn is_within(path: &Path, folder: &Path) -> bool {
+    matches!((path.canonicalize(), folder.canonicalize()), (Ok(path), Ok(folder)) if path.starts_with(&folder))
 }
 
 /// Makes the folder of the backups, for nobody else.
@@ -150,10 +168,12 @@ fn beside(contents: &Contents<'_>) -> Result<Vec<PathBuf>> {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let ours = NOT_PACKED.contains(&name) || name.starts_with("before-") || name.ends_with(".new");
+        let ours = NOT_PACKED.contains(&name)
+            || name.starts_with("before-")
+            || [".new", ".part", ".zip"].iter().any(|end| name.ends_with(end));
         let wanted = name != FILES || contents.include_files;
         let path = entry.path();
-        let elsewhere = path == config.backup.dir || config.file() == Some(&path);
+        let elsewhere = is_same(&path, &config.backup.dir) || config.file() == Some(&path);
         if !ours && wanted && !elsewhere && !config.secret_files().any(|secret| secret == path) {
             found.push(path);
         }
@@ -163,11 +183,12 @@ fn beside(contents: &Contents<'_>) -> Result<Vec<PathBuf>> {
 }
 
 fn pack(part: &Path, contents: &Contents<'_>, lines: &mut dyn Iterator<Item = Result<Line>>) -> Result<()> {
+    // One that is left is removed, and one that somebody else puts there now is not written into: it would be theirs.
+    let _ = fs::remove_file(part);
     let file = OpenOptions::new()
         .read(true)
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(part)
         .map_err(|cause| unwritable(part, cause))?;
@@ -276,7 +297,7 @@ impl Packer<'_> {
         if metadata.is_file() {
             return self.file(path, name);
         }
-        if !metadata.is_dir() || path == self.backups {
+        if !metadata.is_dir() || is_same(path, self.backups) {
             return Ok(());
         }
         let options = SimpleFileOptions::default().unix_permissions(0o700);

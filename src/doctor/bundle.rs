@@ -163,7 +163,7 @@ fn bare(value: &str) -> String {
 fn masked(text: &str) -> String {
     let lines: Vec<_> = text
         .lines()
-        .map(|line| without_people(&without_secrets(line)))
+        .map(|line| without_people(&without_who(&without_secrets(line))))
         .collect();
     lines.join("\n")
 }
@@ -178,7 +178,11 @@ fn without_secrets(line: &str) -> String {
         .filter_map(|word| lower[from..].find(word).map(|at| (from + at, *word)))
         .min_by_key(|(at, word)| (*at, usize::MAX - word.len()))
     {
-        let begins = at + word.len();
+        let mut begins = at + word.len();
+        // Of what stands in quotes, all up to the next one. Codes of errors do, too, and help.
+        if *word != *"code=" && lower[begins..].starts_with('"') {
+            begins += 1;
+        }
         let ends = lower[begins..].find(ENDS).map_or(lower.len(), |length| begins + length);
         masked.push_str(&line[from..begins]);
         if ends > begins {
@@ -188,6 +192,22 @@ fn without_secrets(line: &str) -> String {
     }
     masked.push_str(&line[from..]);
     masked
+}
+
+/// Who asked stays if it is a server, and not if it is a person of this one.
+fn without_who(line: &str) -> String {
+    const WHO: &str = "who=";
+    let Some(at) = line.find(WHO).map(|at| at + WHO.len()) else {
+        return line.to_owned();
+    };
+    let (before, rest) = line.split_at(at);
+    let quote = if rest.starts_with('"') { "\"" } else { "" };
+    let said = &rest[quote.len()..];
+    let ends = said.find(['"', ' ']).unwrap_or(said.len());
+    match said[..ends].contains(['.', ':']) || ends == 0 {
+        true => line.to_owned(),
+        false => format!("{before}{quote}…{}", &said[ends..]),
+    }
 }
 
 fn without_people(line: &str) -> String {

@@ -34,13 +34,21 @@ pub async fn summary(site: Data<Site>, request: HttpRequest) -> HttpResponse {
     let checks = site.checks().await;
     let worst = checks.iter().map(|check| check.state).max().unwrap_or(Health::Ok);
     let mut body = json!({ "status": worst });
-    if is_near(&asker::asker(&request, &site)) {
+    if is_near(&asker::asker(&request, &site)) && !is_handed_on(&request, &site) {
         body["checks"] = json!(checks);
         body["version"] = json!(env!("CARGO_PKG_VERSION"));
     }
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(body)
+}
+
+/// Whether somebody who is not believed hands it on: whoever asks may be far behind.
+fn is_handed_on(request: &HttpRequest, site: &Site) -> bool {
+    let says_so = [header::X_FORWARDED_FOR, header::FORWARDED];
+    let handed_on = says_so.iter().any(|name| request.headers().contains_key(name));
+    let believed = request.peer_addr().is_some_and(|peer| site.proxy.believes(peer.ip()));
+    handed_on && !believed
 }
 
 /// Whether an address is of this machine or of a private network, where those who run a server are.

@@ -114,10 +114,11 @@ impl SentShare {
         matches!(self.state, SentState::Pending | SentState::Accepted) && !self.expired(now)
     }
 
-    /// Holds it, if it could be opened, now or once its server has answered; says whether.
-    pub fn hold(&mut self, now: Timestamp) -> bool {
+    /// Holds it, if it could be opened, now, once its server has answered, or by a clock that says another time; says
+    /// whether.
+    pub fn hold(&mut self) -> bool {
         let over = matches!(self.state, SentState::Stopped | SentState::Left | SentState::Declined);
-        self.held = !over && !self.expired(now);
+        self.held = !over;
         self.held
     }
 

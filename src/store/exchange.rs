@@ -46,10 +46,10 @@ pub(super) struct Plan {
 pub(super) fn begin(path: &Path, plan: &Plan) -> Result<()> {
     refuse_mounts(path, plan)?;
     let write = || {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path.join(&plan.aside))?;
+        // An empty one is what a stop just here left. What has something in it is somebody's.
+        let aside = path.join(&plan.aside);
+        let _ = fs::remove_dir(&aside);
+        DirBuilder::new().mode(0o700).create(aside)?;
         let new = path.join("exchange.new");
         let mut file = fs::OpenOptions::new()
             .write(true)
@@ -107,7 +107,12 @@ fn carry_out(path: &Path, plan: &Plan, step: &mut dyn FnMut(&str) -> io::Result<
         fs::rename(incoming.join(name), path.join(name))?;
         step(name)?;
     }
-    sync(&aside)?;
+    // Gone already where a stop came between here and the end.
+    for folder in [&incoming, &aside] {
+        if there(folder) {
+            sync(folder)?;
+        }
+    }
     sync(path)?;
     step("in place")?;
     if !plan.keep {

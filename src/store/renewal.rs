@@ -17,6 +17,9 @@ use super::sled::load::Loader;
 use super::sled::start;
 use crate::error::Result;
 
+/// Takes one line of a backup after the other.
+pub type TakeLine<'a> = dyn FnMut(String) -> Result<()> + 'a;
+
 /// What a data directory holds.
 #[derive(Clone, Debug, Default)]
 pub struct Present {
@@ -58,11 +61,7 @@ impl Renewal {
     /// # Errors
     ///
     /// [`Reason::DataDamaged`](crate::error::Reason::DataDamaged) for a line that is none; what `feed` returns.
-    pub fn load(
-        &self,
-        epoch: Epoch,
-        feed: &mut dyn FnMut(&mut dyn FnMut(String) -> Result<()>) -> Result<()>,
-    ) -> Result<()> {
+    pub fn load(&self, epoch: Epoch, feed: &mut dyn FnMut(&mut TakeLine<'_>) -> Result<()>) -> Result<()> {
         let mut loader = Loader::new(&self.incoming().join("db"), &Options::default())?;
         feed(&mut |line| {
             let entry = lines::entry(&line)?;

@@ -83,7 +83,7 @@ struct Inner {
     wake: Notify,
     clock: Clock,
     lookup: Lookup,
-    notices: Notices,
+    notices: Mutex<Notices>,
     metrics: Metrics,
 }
 
@@ -155,9 +155,19 @@ impl Certificates {
             wake: Notify::new(),
             clock,
             lookup,
-            notices,
+            notices: Mutex::new(notices),
             metrics,
         })))
+    }
+
+    /// Whether the other is the same, and not only alike.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// From now on, what there is to tell is told by these: other settings may name other places.
+    pub fn tell_by(&self, notices: Notices) {
+        *self.0.notices.lock().unwrap_or_else(PoisonError::into_inner) = notices;
     }
 
     /// What listeners take; nothing where somebody else encrypts, or nobody.
@@ -206,6 +216,19 @@ impl Certificates {
             _ => {}
         }
         self.warn(now).await
+    }
+
+    /// Reads the files again, where the certificate is in files.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be told that they are refused.
+    pub async fn reread(&self) -> Result<()> {
+        let _turn = self.0.turn.lock().await;
+        match self.0.mode {
+            TlsMode::Files => self.look_at_files().await,
+            _ => Ok(()),
+        }
     }
 
     /// Has it tried now, as far as that is wise. Says nothing of how it goes: [`Self::status`] does.
@@ -351,6 +374,8 @@ impl Certificates {
         }
         if self.0.config.tls.acme_preflight {
             let looks = self.look().await;
+            // Somebody may have wished for a try in the meantime.
+            progress = self.state().progress.clone();
             if let Some(bad) = looks.iter().find(|look| look.found == Found::Bad) {
                 let remedy = bad.remedy.as_deref().unwrap_or_default();
                 let error = Error::new(Reason::TlsDns, bad.sentence.clone()).and(&remedy);
@@ -668,7 +693,9 @@ fn kept_certificate(folder: &Folder, names: &[String]) -> Result<Option<Pair>> {
 /// The self-signed certificate that is kept, or a new one where it is none for these names, or due.
 fn own(folder: &Folder, names: &[String], now: Timestamp) -> Result<Pair> {
     let kept = selfsigned::kept(folder)?;
-    let fits = |pair: &Pair| names.iter().all(|name| pair.about.is_for(name)) && now < pair.about.renewal();
+    let fits = |pair: &Pair| {
+        names.iter().all(|name| pair.about.is_for(name)) && pair.about.not_before <= now && now < pair.about.renewal()
+    };
     match kept.filter(fits) {
         Some(pair) => Ok(pair),
         None => selfsigned::sign(folder, names, now),

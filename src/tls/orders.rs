@@ -62,6 +62,10 @@ impl Trouble {
 pub struct Progress {
     /// Tries in a row that came to nothing; one under way is counted as such until it has come to something.
     pub failures: u32,
+    /// Looks in a row that showed that a try would come to nothing. They cost nothing, so they don't count as tries.
+    looks: u32,
+    /// Until when the authority said that it wants to hear no more.
+    asked_to_wait: Option<Timestamp>,
     pub next_try: Option<Timestamp>,
     pub trouble: Option<Trouble>,
     /// The names with which an order was tried out, and worked.
@@ -79,14 +83,21 @@ impl Progress {
             return false;
         }
         // Other names than before are no reason to wait, unless they were tried in vain.
-        let waits = self.failures > 0 || covers;
+        let waits = self.is_in_trouble() || covers;
         !waits || self.next_try.is_none_or(|next| now >= next)
+    }
+
+    /// Whether the last try, or look, came to nothing.
+    pub fn is_in_trouble(&self) -> bool {
+        self.failures > 0 || self.looks > 0
     }
 
     /// Counts a try before it is made: a server that is killed meanwhile has made it, too.
     pub fn begin(&mut self, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
         self.next_try = Some(now.plus(pause(self.failures)));
+        self.looks = 0;
+        self.asked_to_wait = None;
         self.steps.clear();
     }
 
@@ -107,18 +118,19 @@ impl Progress {
         // Nobody is believed who wants it put off for longer than any limit lasts.
         let not_before = not_before.filter(|moment| *moment < now.plus(8 * LONGEST_PAUSE));
         self.next_try = Some(not_before.map_or(next, |moment| moment.max(next)));
+        self.asked_to_wait = not_before;
     }
 
     /// A look showed that a try would come to nothing, so it was not made.
     pub fn put_off(&mut self, trouble: Trouble, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
+        self.looks = self.looks.saturating_add(1);
         self.trouble = Some(trouble);
-        self.next_try = Some(now.plus(pause(self.failures).min(LONGEST_PAUSE_OF_LOOKS)));
+        self.next_try = Some(now.plus(pause(self.looks).min(LONGEST_PAUSE_OF_LOOKS)));
     }
 
     pub fn had(&mut self, certificate: &Certificate, now: Timestamp) {
         let life = certificate.not_before.until(certificate.not_after);
-        self.failures = 0;
+        (self.failures, self.looks, self.asked_to_wait) = (0, 0, None);
         self.trouble = None;
         self.next_try = Some(now.plus(REST.min(life / 3)));
     }
@@ -129,6 +141,15 @@ impl Progress {
     ///
     /// [`Reason::Busy`] with when that may be wanted again.
     pub fn wish(&mut self, now: Timestamp) -> Result<()> {
+        if let Some(until) = self.asked_to_wait.filter(|until| now < *until) {
+            return Err(Error::new(
+                Reason::Busy,
+                format!(
+                    "The authority asked to be left alone until {until}. To ask before counts against this server."
+                ),
+            )
+            .retry_after(Some(now.until(until))));
+        }
         self.wishes.retain(|wish| *wish <= now && wish.until(now) < HOUR);
         if let Some(first) = self.wishes.first().filter(|_| self.wishes.len() >= WISHES) {
             let again = first.plus(HOUR);
@@ -266,12 +287,27 @@ mod tests {
     }
 
     #[test]
+    fn t84_no_wish_brings_a_try_forward_that_the_authority_asked_to_put_off() {
+        let mut progress = Progress::default();
+        progress.begin(NOW);
+        progress.failed(trouble(), Some(NOW.plus(HOUR)), NOW);
+        assert_eq!(progress.wish(NOW).unwrap_err().wait(), Some(HOUR));
+        progress.wish(NOW.plus(HOUR)).unwrap();
+    }
+
+    #[test]
     fn a_look_that_fails_is_repeated_within_the_hour() {
         let mut progress = Progress::default();
         for _ in 0..9 {
             progress.put_off(trouble(), NOW);
         }
         assert_eq!(progress.next_try, Some(NOW.plus(HOUR)));
+        let names = ["a.example".to_owned()];
+        assert!(!progress.is_due(None, &names, NOW) && progress.is_due(None, &names, NOW.plus(HOUR)));
+        // The first try after all that waits as the first try does.
+        progress.begin(NOW);
+        assert_eq!(progress.next_try, Some(NOW.plus(FIRST_PAUSE)));
+        progress.put_off(trouble(), NOW);
         assert_eq!(progress.trouble.unwrap().error().reason(), Reason::TlsDns);
     }
 }

@@ -96,7 +96,9 @@ fn read_authority(folder: &Folder, now: Timestamp) -> Result<Option<(KeyPair, St
     let fits = Pair::of_pem(pem.as_bytes(), key.as_bytes())
         .ok()
         // What it signs must not end after itself.
-        .filter(|pair| pair.about.not_after > now.plus(LIFE));
+        .filter(|pair| pair.about.not_after > now.plus(LIFE))
+        // Made under a clock that ran ahead, it would be believed by nobody for as long.
+        .filter(|pair| pair.about.not_before <= now);
     if fits.is_none() {
         tracing::warn!(
             "The lab authority in {} can't be used any more; a new one is made, which peers have to be told",

@@ -54,7 +54,7 @@ impl Certificates {
             renewal: certificate.as_ref().filter(|_| renews).map(Certificate::renewal),
             certificate,
             trouble,
-            next_try: progress.next_try.filter(|_| progress.failures > 0),
+            next_try: progress.next_try.filter(|_| progress.is_in_trouble()),
             names: self.0.names.clone(),
             authority: authority.map(|authority| (authority.directory.title(), self.0.way)),
             steps: progress.steps.clone(),

@@ -1,5 +1,6 @@
 //! Files that are replaced by others, and certificates that come to their end: noticed, and told.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -136,7 +137,8 @@ impl Certificates {
             sentence,
             values,
         };
-        self.0.notices.admins(notice).await
+        let notices = self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        notices.admins(notice).await
     }
 }
 

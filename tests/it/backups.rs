@@ -138,7 +138,8 @@ async fn t86_a_share_that_was_stopped_since_opens_to_nobody_until_an_admin_confi
     assert_eq!(read(&server, &share, &old_token).await, 401);
     assert_eq!(read(&server, &share, &share.secret).await, 503);
     let replayed = post_raw(&server, "/ocm/token", FORM, form(&rogue, &share), &early).await;
-    assert_eq!(replayed.status(), 401);
+    assert_eq!(replayed.status(), 400);
+    assert_eq!(replayed.text().await.unwrap(), "{\"error\":\"invalid_client\"}");
     assert_eq!(browser.get("/home").await.location(), "/login?next=%2Fhome");
 
     let held = rows(&server, Call::BackupReview).await;

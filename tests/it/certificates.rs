@@ -184,7 +184,7 @@ fn files_that_can_not_be_used_are_named_with_their_setting_and_what_to_do() {
 /// Somebody who may read everything finds nothing unreadable.
 fn unreadable(given: &Given, config: &Config) {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(given.key(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(given.key(), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(given.key()).is_ok() {
         eprintln!("SKIPPED: an unreadable file, for root reads all.");
         return;

@@ -474,7 +474,7 @@ async fn a_taken_address_stops_the_start_only_if_somebody_chose_it() {
     for part in ["metrics.listen", &address.to_string(), "another program", "ocm.toml:6"] {
         assert!(refused.to_string().contains(part), "{part}: {refused}");
     }
-    for (content, why) in [(None, "No such file"), (Some("\n"), "no token in it")] {
+    for (content, why) in [(None, "No such file"), (Some("\n"), "nothing in it")] {
         if let Some(content) = content {
             std::fs::write(dir.path().join("token"), content).unwrap();
         }

@@ -168,7 +168,7 @@ async fn whole(answer: reqwest::Response) -> (u16, String, String) {
     let mut headers: Vec<_> = answer
         .headers()
         .iter()
-        .filter(|(name, _)| *name != "date")
+        .filter(|(name, _)| !["date", "x-request-id"].contains(&name.as_str()))
         .map(|(name, value)| format!("{name}: {value:?}"))
         .collect();
     headers.sort();

@@ -121,16 +121,18 @@ pub(in crate::store) fn look(dir: &DataDir) -> Result<Present> {
         return Ok(present);
     }
     let db = start::open_db(dir, &Options::default())?;
-    for entry in entries(dir.path(), &db) {
+    let looked = entries(dir.path(), &db).try_for_each(|entry| {
         let (name, value) = entry?;
         let kind = name.split('/').next().unwrap_or_default();
         *present.records.entry(kind.to_owned()).or_default() += 1;
         if name == start::EPOCH_KEY {
             present.epoch = Epoch::read(&String::from_utf8_lossy(&value));
         }
-    }
+        Ok(())
+    });
+    // On damage, sled may panic once more while it goes.
     let _ = caught(|| drop(db));
-    Ok(present)
+    looked.map(|()| present)
 }
 
 #[cfg(test)]

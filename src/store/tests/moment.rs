@@ -30,7 +30,7 @@ async fn a_snapshot_is_all_of_one_moment_whatever_is_written_while_it_is_read() 
     let mut snapshot = store.snapshot().unwrap();
     let mut seen = Vec::new();
     let mut step = 0;
-    while let Some(line) = snapshot.next() {
+    for line in snapshot.by_ref() {
         seen.push(line.unwrap().text);
         step += 1;
         if step % 100 != 0 {

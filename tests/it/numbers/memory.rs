@@ -17,6 +17,7 @@ const BOUNDED: &[(&str, &str, &str)] = &[
     ("client/mod.rs", "pools", "cache: connections"),
     ("files/arrivals.rs", "kept", "cache: uploads"),
     ("files/homes.rs", "open", "cache: homes"),
+    ("proxy.rs", "looks", "the latest 64"),
     ("peers/known.rs", "slots", "cache: peers"),
     ("peers/mod.rs", "signed", "cache: signed"),
     ("peers/mod.rs", "visitors", "cache: visitors"),
