@@ -111,7 +111,7 @@ fn in_force(site: &Site) -> String {
 }
 
 async fn findings(site: &Site) -> Result<String> {
-    let mut text = format!("Now, without asking anybody ({}):\n", site.clock.now());
+    let mut text = format!("now, {}, without asking anybody:\n", site.clock.now());
     text.push_str(&table(&doctor::examine(site, false).await?));
     if let Some(last) = site.last_findings.get() {
         let _ = write!(text, "\nThe last time that everything was looked at ({}):\n", last.at);

@@ -13,14 +13,13 @@ use std::path::PathBuf;
 use ocmesh::lang::Lang;
 
 /// Where what is said is read by operators at a terminal and by other servers, or is no sentence.
-const NOT_ON_PAGES: [&str; 15] = [
+const NOT_ON_PAGES: [&str; 14] = [
     "app/",
     "cli/",
     "clock.rs",
     "config.rs",
     "config/",
     "dav/",
-    "doctor/bundle.rs",
     "http/",
     "lang/",
     "lib.rs",
