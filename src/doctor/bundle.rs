@@ -245,6 +245,15 @@ mod tests {
         check("ünïcödé token=canary", "ünïcödé token=…");
         check("alone @ here, and none", "alone @ here, and none");
         check("two a@b c@d", "two …@b …@d");
+        check("token=\"canary\" secret=\"ca nary\"", "token=\"…\" secret=\"… nary\"");
+        check("Refused code=\"invite-unknown\"", "Refused code=\"invite-unknown\"");
+        check("Answered GET ms=3 who=\"ada\" id=7", "Answered GET ms=3 who=\"…\" id=7");
+        check("Answered GET who=ada", "Answered GET who=…");
+        check(
+            "Answered GET who=\"b.example\" id=7",
+            "Answered GET who=\"b.example\" id=7",
+        );
+        check("Answered GET who=\"\" id=7", "Answered GET who=\"\" id=7");
     }
 
     #[test]

@@ -312,6 +312,56 @@ async fn a_backup_has_all_that_is_kept_and_is_for_nobody_else() {
 }
 
 #[actix_web::test]
+async fn a_backup_takes_the_place_of_data_that_can_not_be_read_any_more() {
+    let server = TestServer::start().await;
+    server.user("ada").await;
+    let file = create(&server).await;
+    let server = server
+        .restart_after(async |config| {
+            let database = config.server.data_dir.join("db/db");
+            let mut bytes = fs::read(&database).unwrap();
+            bytes.fill(0x5a);
+            fs::write(&database, bytes).unwrap();
+            put_back(config, &file).await.unwrap();
+        })
+        .await;
+    assert!(server.site().users.find("ada").await.unwrap().is_some());
+}
+
+#[actix_web::test]
+async fn a_backup_is_never_put_into_what_it_is_a_backup_of() {
+    let server = TestServer::start().await;
+    let into = |path: PathBuf| Call::BackupCreate {
+        file: Some(path),
+        include_files: true,
+    };
+    for within in ["x.zip", "files/x.zip"] {
+        let refused = server.call(into(server.data.join(within))).await.unwrap_err();
+        assert_eq!(refused.field(), Some("file"), "{within}");
+        assert!(!server.data.join(within).exists());
+    }
+    // Nor is it written into what somebody else has put in its way.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let part = elsewhere.path().join("x.zip.part");
+    let victim = elsewhere.path().join("theirs");
+    fs::write(&victim, "untouched").unwrap();
+    std::os::unix::fs::symlink(&victim, &part).unwrap();
+    server.call(into(elsewhere.path().join("x.zip"))).await.unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+}
+
+#[actix_web::test]
+async fn one_made_by_a_clock_that_ran_ahead_does_not_end_the_schedule() {
+    let server = TestServer::start_with(|config| config.backup.every = Every(Some(DAY))).await;
+    let backups = &server.site().backups;
+    backups.run_due(START.plus(400 * DAY)).await.unwrap();
+    backups.run_due(START).await.unwrap();
+    let made: Vec<_> = backups.list().unwrap().iter().map(|made| made.at).collect();
+    assert_eq!(made, [START.plus(400 * DAY), START]);
+    assert!(backups.overdue(START.plus(3 * DAY)).unwrap());
+}
+
+#[actix_web::test]
 async fn a_restore_is_refused_while_a_server_runs_and_for_another_address() {
     let server = TestServer::start().await;
     server.user("ada").await;

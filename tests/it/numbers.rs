@@ -551,4 +551,13 @@ async fn strangers_hear_whether_a_server_is_well_and_no_more() {
     let far = ask("203.0.113.7").await;
     assert_eq!(far.as_object().unwrap().keys().collect::<Vec<_>>(), ["status"]);
     assert!(ask("192.168.1.2").await["version"].is_string());
+    // A proxy that nobody declared: who asks may be anywhere, however near the proxy is.
+    let server = TestServer::start().await;
+    let near = http().get(server.url("/healthz"));
+    assert!(near.send().await.unwrap().text().await.unwrap().contains("version"));
+    for name in ["x-forwarded-for", "forwarded"] {
+        let handed_on = http().get(server.url("/healthz")).header(name, "192.168.1.2");
+        let said = handed_on.send().await.unwrap().text().await.unwrap();
+        assert!(!said.contains("version"), "{said}");
+    }
 }
