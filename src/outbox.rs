@@ -178,8 +178,8 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// [`Reason::NotFound`](crate::error::Reason::NotFound);
-    /// [`Reason::Conflict`](crate::error::Reason::Conflict) for one that is held: that is for an admin to decide.
+    /// [`Reason::NotFound`];
+    /// [`Reason::Conflict`] for one that is held: that is for an admin to decide.
     pub async fn retry(&self, id: &str, now: Timestamp) -> Result<Delivery> {
         let delivery = self
             .store
@@ -213,7 +213,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// [`Reason::NotFound`](crate::error::Reason::NotFound).
+    /// [`Reason::NotFound`].
     pub async fn release(&self, id: &str, now: Timestamp) -> Result<()> {
         self.store
             .run(async |txn| {
@@ -238,7 +238,7 @@ pub async fn release(txn: &mut Txn, mut delivery: Delivery, now: Timestamp) -> R
 
 /// # Errors
 ///
-/// [`Reason::NotFound`](crate::error::Reason::NotFound) for one that was delivered, dropped or never there.
+/// [`Reason::NotFound`] for one that was delivered, dropped or never there.
 pub async fn get(txn: &mut Txn, id: &str) -> Result<Delivery> {
     txn.get::<Delivery>([id])
         .await?

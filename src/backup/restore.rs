@@ -3,7 +3,7 @@
 //!
 //! What was stopped, cancelled or used since the backup was made is in it as it was then (T-86). So all keys are made
 //! anew, everybody is signed out, what was signed before counts for nothing, and what people elsewhere could use or would
-//! get waits until an admin has looked through it: see [`review`](super::review).
+//! get waits until an admin has looked through it: see [`review`].
 
 use std::collections::BTreeMap;
 use std::fs;
