@@ -36,6 +36,7 @@ use crate::harness::Rogue;
 use crate::harness::START;
 use crate::harness::TestServer;
 use crate::harness::free_port;
+use crate::harness::listener_again;
 use crate::harness::names;
 use crate::harness::post_raw;
 use crate::web::Browser;
@@ -630,7 +631,7 @@ fn without_a_server_the_command_looks_at_settings_files_and_ports() {
     check(&["doctor"], &slip, 0, &warned);
     check(&["doctor", "--strict"], &slip, 1, &warned);
     assert!(!dir.path().join("data").exists(), "a look makes nothing");
-    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let taken = listener_again(port);
     check(
         &["doctor"],
         &[],

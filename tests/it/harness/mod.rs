@@ -9,12 +9,14 @@ mod standin;
 mod trap;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -129,7 +131,7 @@ impl TestServer {
         let (config, clock) = (self.config.clone(), self.clock.clone());
         Box::pin(self.running.stop()).await;
         Box::pin(between(&config)).await;
-        let listener = TcpListener::bind(("127.0.0.1", config.server.public_url.provider().port().unwrap())).unwrap();
+        let listener = listener_again(config.server.public_url.provider().port().unwrap());
         let running = run(&config, clock.clone(), Arc::clone(&self.lookup), listener).await;
         Self {
             running,
@@ -399,6 +401,20 @@ pub fn listener() -> TcpListener {
         let port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;
         if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
             return listener;
+        }
+    }
+}
+
+/// A listener where one was until just now: a program that another test starts at this moment has a copy of each open
+/// socket, until it has begun.
+pub fn listener_again(port: u16) -> TcpListener {
+    let began = Instant::now();
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Err(cause) if cause.kind() == ErrorKind::AddrInUse && began.elapsed() < Duration::from_secs(20) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome.unwrap(),
         }
     }
 }
