@@ -12,39 +12,39 @@
 //! 5. [`lang`] — what people read, in their language
 //! 6. [`error`] — why something was refused, without a word of HTTP
 //! 7. [`config`] — what the operator chose
-//! 1. [`findings`] — what was found when this server was looked at
-//! 2. [`logbook`] — the last lines of the log, for who asks for help
-//! 3. [`metrics`] — what is counted, for Prometheus
-//! 4. [`store`] — everything kept: records, transactions, and the engine below them
-//! 5. [`timekeeper`] — the clock, watched for jumps
-//! 6. [`audit`] — who did what, when and from where
-//! 7. [`client`] — everything asked of other servers: limits, address guard
-//! 8. [`keys`] — the keys this server signs with
-//! 9. [`users`] — accounts, passwords, sessions
-//! 10. [`mail`] — mail to people elsewhere, where the operator has a server for it
-//! 11. [`notify`] — telling admins and people that something happened, by mail and webhook
-//! 12. [`files`] — Resources here: safe paths, atomic replacement
-//! 13. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
-//! 14. [`contacts`] — the address book
-//! 15. [`directories`] — Directory Services that are followed, and the servers they list
-//! 16. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
-//! 17. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
-//! 18. [`handshake`] — becoming a trusted server of those that know such a thing
-//! 19. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
-//! 20. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
-//! 21. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
-//! 22. [`courier`] — the worker that takes what is due to its peer
-//! 23. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
-//! 24. [`tls`] — certificates: had, kept, renewed
-//! 25. [`backup`] — copies of all that is kept: made, read back, put in place again
-//! 26. [`proxy`] — the reverse proxy in front: whose word is believed, and what is wrong with it
-//! 27. [`site`] — the parts of one server, put together
-//! 28. [`doctor`] — whether all is well, and what to do where it is not
-//! 29. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
-//! 30. [`api`] — the edge for programs: every command as a value, the admin socket
-//! 31. [`web`] — the edge for people: pages
-//! 32. [`app`] — listeners and workers, started and stopped
-//! 33. [`cli`] — the command line
+//! 8. [`findings`] — what was found when this server was looked at
+//! 9. [`logbook`] — the last lines of the log, for who asks for help
+//! 10. [`metrics`] — what is counted, for Prometheus
+//! 11. [`store`] — everything kept: records, transactions, and the engine below them
+//! 12. [`timekeeper`] — the clock, watched for jumps
+//! 13. [`audit`] — who did what, when and from where
+//! 14. [`client`] — everything asked of other servers: limits, address guard
+//! 15. [`keys`] — the keys this server signs with
+//! 16. [`users`] — accounts, passwords, sessions
+//! 17. [`mail`] — mail to people elsewhere, where the operator has a server for it
+//! 18. [`notify`] — telling admins and people that something happened, by mail and webhook
+//! 19. [`files`] — Resources here: safe paths, atomic replacement
+//! 20. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
+//! 21. [`contacts`] — the address book
+//! 22. [`directories`] — Directory Services that are followed, and the servers they list
+//! 23. [`peers`] — other OCM Servers: discovery, keys, and the trust decision with its reason
+//! 24. [`outbox`] — Deliveries: enqueued in the same write, due, retried, given up
+//! 25. [`handshake`] — becoming a trusted server of those that know such a thing
+//! 26. [`shares`] — `SentShare`, `ReceivedShare`: create, receive, accept, decline, revoke; tokens
+//! 27. [`invites`] — `SentInvite`, `ReceivedInvite`: handed over, accepted, with what is shared at once
+//! 28. [`requests`] — `ReceivedRequest`, `SentRequest`: asking for a share, and answering with one
+//! 29. [`courier`] — the worker that takes what is due to its peer
+//! 30. [`remote`] — reading and writing a `ReceivedShare` at its Sending Server
+//! 31. [`tls`] — certificates: had, kept, renewed
+//! 32. [`backup`] — copies of all that is kept: made, read back, put in place again
+//! 33. [`proxy`] — the reverse proxy in front: whose word is believed, and what is wrong with it
+//! 34. [`site`] — the parts of one server, put together
+//! 35. [`doctor`] — whether all is well, and what to do where it is not
+//! 36. [`http`] — the edge for servers: `/.well-known`, `/ocm`, WebDAV of shares
+//! 37. [`api`] — the edge for programs: every command as a value, the admin socket
+//! 38. [`web`] — the edge for people: pages
+//! 39. [`app`] — listeners and workers, started and stopped
+//! 40. [`cli`] — the command line
 //!
 //! One request passes about seven of these. A peer shares a file with Bob: `http/mod.rs` (URL), `http/signed.rs` (who),
 //! `http/ocm.rs` (three lines), `shares/received.rs` (the decision, one commit), `ocm/share.rs` (the rules), `store`.

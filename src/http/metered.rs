@@ -32,7 +32,7 @@ pub(super) async fn taken(request: &HttpRequest, payload: Payload, metrics: &Met
         Box::pin(payload.inspect_ok(move |chunk| metrics.webdav_bytes(Flow::In, Side::Sender, chunk.len())));
     Payload::from_request(request, &mut dev::Payload::from(counted))
         .await
-        .expect("a payload is taken as it is")
+        .expect("taking the payload of a request has no way to fail")
 }
 
 /// The same answer, whose body is counted if it is a file's content.

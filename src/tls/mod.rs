@@ -5,6 +5,7 @@
 
 mod acme;
 mod kept;
+mod ordering;
 mod orders;
 mod pair;
 mod preflight;
@@ -42,7 +43,6 @@ use crate::notify::Notices;
 use crate::tls::acme::Authority;
 use crate::tls::kept::Folder;
 use crate::tls::orders::Progress;
-use crate::tls::orders::Trouble;
 use crate::tls::pair::Files;
 use crate::tls::pair::Pair;
 use crate::tls::refusal::Failure;
@@ -355,152 +355,6 @@ impl Certificates {
         looks
     }
 
-    async fn order_if_due(&self, now: Timestamp) -> Result<()> {
-        let Some(authority) = &self.0.authority else {
-            return Ok(());
-        };
-        let current = self.current().map(|pair| pair.about);
-        if self.clock_is_wrong(now, current.as_ref()) {
-            return Ok(());
-        }
-        let (due, mut progress) = {
-            let mut state = self.state();
-            let wanted = std::mem::take(&mut state.wanted);
-            let due = wanted || state.progress.is_due(current.as_ref(), &self.0.names, now);
-            (due, state.progress.clone())
-        };
-        if !due {
-            return Ok(());
-        }
-        if self.0.config.tls.acme_preflight {
-            let looks = self.look().await;
-            // Somebody may have wished for a try in the meantime.
-            progress = self.state().progress.clone();
-            if let Some(bad) = looks.iter().find(|look| look.found == Found::Bad) {
-                let remedy = bad.remedy.as_deref().unwrap_or_default();
-                let error = Error::new(Reason::TlsDns, bad.sentence.clone()).and(&remedy);
-                progress.put_off(Trouble::new(&error, ""), now);
-                self.keep(&progress)?;
-                return self.tell_of_failure(&error).await;
-            }
-        }
-        let busy = Busy::begin(&self.0.under_way);
-        progress.begin(now);
-        self.keep(&progress)?;
-        let outcome = self.order(authority).await;
-        drop(busy);
-        self.settle(authority, outcome, now).await
-    }
-
-    /// The order itself, and before it one at the place to try things out, where there is one.
-    async fn order(&self, authority: &Authority) -> Result<Pair, (Failure, Authority)> {
-        let names = &self.0.names;
-        if self.0.config.tls.acme_preflight {
-            self.step("Names, ports and clock were looked at.", "");
-        }
-        if let Some(rehearsal) = self.rehearsal() {
-            self.step("The order is tried out at {what} first.", &rehearsal.directory.title());
-            self.order_at(&rehearsal)
-                .await
-                .map_err(|failure| (failure, rehearsal))?;
-            let progress = {
-                let mut state = self.state();
-                state.progress.rehearsed.clone_from(names);
-                state.progress.clone()
-            };
-            self.keep(&progress)
-                .map_err(|error| (Failure::ours(error.causes()), authority.clone()))?;
-        }
-        let pem = self
-            .order_at(authority)
-            .await
-            .map_err(|failure| (failure, authority.clone()))?;
-        let odd = |why: String| (Failure::ours(why), authority.clone());
-        let pair = Pair::of_pem(pem.as_bytes(), pem.as_bytes()).map_err(|unfit| odd(unfit.to_string()))?;
-        if let Some(name) = names.iter().find(|name| !pair.about.is_for(name)) {
-            return Err(odd(format!("the certificate is not for {name}")));
-        }
-        // Kept first: one that is lost would be ordered again.
-        authority
-            .folder
-            .write(CERTIFICATE, &pem)
-            .map_err(|error| odd(error.causes()))?;
-        Ok(pair)
-    }
-
-    /// Where the order is to be tried out, unless it was for these names.
-    fn rehearsal(&self) -> Option<Authority> {
-        let state = self.state();
-        let known = state.progress.rehearsed == self.0.names;
-        state.rehearsal.clone().filter(|_| !known)
-    }
-
-    async fn order_at(&self, authority: &Authority) -> Result<String, Failure> {
-        let Some(resolver) = &self.0.resolver else {
-            return Err(Failure::ours("nobody would be shown a proof"));
-        };
-        let tell = |sentence: &'static str, what: &str| self.step(sentence, what);
-        Box::pin(authority.order(&self.0.names, self.0.way, resolver.proofs(), tell)).await
-    }
-
-    async fn settle(
-        &self,
-        authority: &Authority,
-        outcome: Result<Pair, (Failure, Authority)>,
-        began: Timestamp,
-    ) -> Result<()> {
-        let now = self.0.clock.now().max(began);
-        let mut progress = self.state().progress.clone();
-        self.0.metrics.acme_order(outcome.is_ok());
-        match outcome {
-            Ok(pair) => {
-                progress.had(&pair.about, now);
-                progress.step(
-                    now,
-                    "The certificate is in use, until {what}.",
-                    &pair.about.not_after.to_string(),
-                );
-                tracing::info!(
-                    authority = authority.directory.to_string(),
-                    names = self.0.names.join(" "),
-                    "A new certificate is in use until {}",
-                    pair.about.not_after
-                );
-                self.install(pair);
-                self.keep(&progress)
-            }
-            Err((failure, at)) => {
-                let error = self.explain(&failure, &at);
-                progress.failed(Trouble::new(&error, failure.raw()), failure.not_before(), now);
-                tracing::warn!(
-                    authority = at.directory.to_string(),
-                    answer = failure.raw(),
-                    "No certificate: {error}"
-                );
-                self.keep(&progress)?;
-                self.tell_of_failure(&error).await
-            }
-        }
-    }
-
-    fn explain(&self, failure: &Failure, authority: &Authority) -> Error {
-        failure.explain(&authority.directory.title(), &self.0.names, self.0.way)
-    }
-
-    fn step(&self, sentence: &str, what: &str) {
-        tracing::info!("{}", sentence.replace("{what}", what));
-        let now = self.0.clock.now();
-        self.state().progress.step(now, sentence, what);
-    }
-
-    fn keep(&self, progress: &Progress) -> Result<()> {
-        self.state().progress.clone_from(progress);
-        match &self.0.authority {
-            Some(authority) => authority.folder.write_json(PROGRESS, progress),
-            None => Ok(()),
-        }
-    }
-
     fn renew_own(&self, now: Timestamp) -> Result<()> {
         let current = self.current().map(|pair| pair.about);
         if !self.clock_is_wrong(now, current.as_ref()) && current.is_none_or(|one| now >= one.renewal()) {
@@ -533,22 +387,6 @@ impl Certificates {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Says that an order is under way, as long as it is there.
-struct Busy<'a>(&'a AtomicBool);
-
-impl<'a> Busy<'a> {
-    fn begin(flag: &'a AtomicBool) -> Self {
-        flag.store(true, Ordering::SeqCst);
-        Self(flag)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
     }
 }
 

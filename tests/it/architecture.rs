@@ -55,8 +55,12 @@ fn map() -> Vec<String> {
     lib.lines()
         .filter_map(|line| {
             let (number, rest) = line.strip_prefix("//! ")?.split_once(". [`")?;
-            number.parse::<usize>().ok()?;
-            Some(rest.split('`').next()?.to_owned())
+            Some((number.parse::<usize>().ok()?, rest.split('`').next()?.to_owned()))
+        })
+        .zip(1..)
+        .map(|((number, module), place)| {
+            assert_eq!(number, place, "{module} has another number than its place on the map");
+            module
         })
         .collect()
 }
