@@ -34,6 +34,11 @@ impl Timestamp {
         Duration::from_secs(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
     }
 
+    /// Its day in UTC: `2026-07-26`.
+    pub fn day(self) -> String {
+        self.to_string().chars().take(10).collect()
+    }
+
     /// The time of its day in UTC, for people: `14:05`.
     pub fn time_of_day(self) -> String {
         let minutes = self.0.rem_euclid(86_400) / 60;

@@ -34,6 +34,7 @@ pub use arrivals::Arrived;
 pub use homes::Homes;
 pub use path::TreePath;
 pub use path::is_hidden;
+pub use room::Left;
 pub use room::Room;
 pub use upload::Upload;
 

@@ -22,8 +22,8 @@
 //! 15. [`keys`] — the keys this server signs with
 //! 16. [`users`] — accounts, passwords, sessions
 //! 17. [`mail`] — mail to people elsewhere, where the operator has a server for it
-//! 18. [`notify`] — telling admins and people that something happened, by mail and webhook
-//! 19. [`files`] — Resources here: safe paths, atomic replacement
+//! 18. [`files`] — Resources here: safe paths, atomic replacement
+//! 19. [`notify`] — telling admins and people that something happened, by mail and webhook
 //! 20. [`dav`] — WebDAV itself: it knows a tree of files and what may be done to it
 //! 21. [`contacts`] — the address book
 //! 22. [`directories`] — Directory Services that are followed, and the servers they list

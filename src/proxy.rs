@@ -44,7 +44,7 @@ struct Look {
     untrusted_from: Option<IpAddr>,
     wrong_host: Option<String>,
     missing_for: bool,
-    proto_http: bool,
+    wrong_proto: bool,
 }
 
 /// The parts of a request that tell which way it came, as they stand in it.
@@ -71,7 +71,7 @@ pub struct Seen {
     /// They come without `X-Forwarded-For`.
     pub missing_for: bool,
     /// They come with an `X-Forwarded-Proto` that is not that of `server.public_url`.
-    pub proto_http: bool,
+    pub wrong_proto: bool,
 }
 
 /// Something that the proxy should do otherwise: what was seen, and what to do about it.
@@ -126,7 +126,7 @@ impl Proxy {
                 untrusted_from: None,
                 wrong_host: head.host.filter(|host| !self.is_ours(host)).map(shortened),
                 missing_for: head.forwarded_for.is_empty(),
-                proto_http: head.proto.is_some_and(|proto| !self.is_our_scheme(proto)),
+                wrong_proto: head.proto.is_some_and(|proto| !self.is_our_scheme(proto)),
             }
         } else {
             // Whatever it says else, it may have made up.
@@ -158,7 +158,7 @@ impl Proxy {
             untrusted_from: last(looks, |look| look.untrusted_from).filter(|_| untrusted),
             wrong_host: last(looks, |look| look.wrong_host.clone()).filter(|_| wrong),
             missing_for: most_trusted(&|look| look.missing_for),
-            proto_http: most_trusted(&|look| look.proto_http),
+            wrong_proto: most_trusted(&|look| look.wrong_proto),
         }
     }
 
@@ -193,7 +193,7 @@ impl Proxy {
                          $proxy_add_x_forwarded_for).",
             });
         }
-        if seen.proto_http {
+        if seen.wrong_proto {
             faults.push(Fault {
                 sentence: format!(
                     "The proxy is asked in another way than server.public_url says ({}): X-Forwarded-Proto tells so.",

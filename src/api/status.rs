@@ -53,7 +53,7 @@ pub async fn status(site: &Site) -> Result<Value> {
         "storage": {
             "data_dir": site.config.server.data_dir.display().to_string(),
             "database": site.store.size_on_disk().ok(),
-            "free": site.homes.free_space()?,
+            "free": site.homes.room()?.bytes,
         },
     }))
 }
@@ -77,12 +77,12 @@ fn sentence(status: &Status, now: Timestamp) -> String {
         (_, TlsMode::Off) => "none: plain http, for a trial or a closed lab".to_owned(),
         (_, TlsMode::Proxy) => "the one of the proxy in front".to_owned(),
         (Some(held), _) if held.not_after <= now => {
-            format!("of {}, ended {}", held.issuer, day(held.not_after))
+            format!("of {}, ended {}", held.issuer, held.not_after.day())
         }
         (Some(held), _) => format!(
             "of {}, until {} ({} days)",
             held.issuer,
-            day(held.not_after),
+            held.not_after.day(),
             now.until(held.not_after).as_secs() / 86_400
         ),
         (None, TlsMode::Acme) => "none yet, one is being ordered; until then one of our own".to_owned(),
@@ -98,10 +98,6 @@ fn sentence(status: &Status, now: Timestamp) -> String {
     said
 }
 
-fn day(moment: Timestamp) -> String {
-    moment.to_string().chars().take(10).collect()
-}
-
 /// Has the settings read again.
 ///
 /// # Errors
@@ -109,7 +105,11 @@ fn day(moment: Timestamp) -> String {
 /// As [`Life::reread`](crate::site::life::Life::reread).
 pub async fn reread(site: &Site) -> Result<Value> {
     let reread = site.life.reread().await?;
-    Ok(json!({ "changed": reread.changed, "after_restart": reread.after_restart }))
+    Ok(json!({
+        "changed": reread.changed,
+        "after_restart": reread.after_restart,
+        "certificate": reread.certificate,
+    }))
 }
 
 #[cfg(test)]

@@ -4,24 +4,16 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::api::rows;
-use crate::config::TlsMode;
 use crate::error::Result;
 use crate::site::Site;
 use crate::tls::Found;
-
-/// What to paste into a proxy that stands in front of this server: `HOST` is our name, `INSIDE` where we listen.
-pub const PROXIES: [(&str, &str); 3] = [
-    ("Caddy", include_str!("proxy/Caddyfile")),
-    ("nginx", include_str!("proxy/nginx.conf")),
-    ("Traefik", include_str!("proxy/traefik.yml")),
-];
 
 pub fn status(site: &Site) -> Value {
     let status = site.certificates.status();
     let now = site.clock.now();
     let certificate = status.certificate.as_ref();
     json!({
-        "mode": mode(status.mode),
+        "mode": status.mode.as_str(),
         "names": status.names,
         "issuer": certificate.map(|one| one.issuer.as_str()),
         "not_before": certificate.map(|one| one.not_before.to_string()),
@@ -58,16 +50,4 @@ pub async fn renew(site: &Site) -> Result<Value> {
 
 pub fn authority(site: &Site) -> Result<Value> {
     Ok(json!({ "pem": site.certificates.authority()? }))
-}
-
-/// The word for it, as the configuration has it.
-pub fn mode(mode: TlsMode) -> &'static str {
-    match mode {
-        TlsMode::Auto => "auto",
-        TlsMode::Off => "off",
-        TlsMode::Proxy => "proxy",
-        TlsMode::Files => "files",
-        TlsMode::Acme => "acme",
-        TlsMode::SelfSigned => "self-signed",
-    }
 }

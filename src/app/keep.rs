@@ -145,7 +145,9 @@ impl Running {
                 self.was_full = true;
                 return;
             }
-            State::Ready | State::Slow => {
+            // Whether it goes well again is not known yet.
+            State::Slow => return,
+            State::Ready => {
                 if self.was_full {
                     tracing::warn!("There is room on the disk again, and changes are taken again");
                     manager::ready(self.site.config.server.public_url.provider());

@@ -17,6 +17,7 @@ use crate::app::current;
 use crate::app::current::Current;
 use crate::app::fronts::Wanted;
 use crate::error::Result;
+use crate::http::health;
 use crate::site::Site;
 
 pub fn server(current: &Current, wanted: &Wanted, sockets: Vec<TcpListener>) -> Result<Server> {
@@ -25,7 +26,7 @@ pub fn server(current: &Current, wanted: &Wanted, sockets: Vec<TcpListener>) -> 
         App::new()
             .app_data(current.clone())
             .wrap(middleware::from_fn(current::present))
-            .route("/livez", web::get().to(alive))
+            .route("/livez", web::get().to(health::alive))
             .route("/.well-known/acme-challenge/{token}", web::get().to(proof))
             .default_service(web::to(redirect))
     })
@@ -37,10 +38,6 @@ pub fn server(current: &Current, wanted: &Wanted, sockets: Vec<TcpListener>) -> 
         server = server.listen(socket)?;
     }
     Ok(server.run())
-}
-
-async fn alive() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
 async fn proof(site: Data<Site>, token: Path<String>) -> HttpResponse {

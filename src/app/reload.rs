@@ -16,12 +16,21 @@ impl Running {
     ///
     /// As [`start`](crate::app::start); then all is as before.
     pub async fn reload(&mut self, mut config: Config) -> Result<Reread> {
-        let reread = Reread::compare(&self.site.config, &mut config);
+        let mut reread = Reread::compare(&self.site.config, &mut config);
         let new_certificates = !self.site.keeps_certificates(&config);
         let site = Box::pin(self.site.with(config, self.world.clone())).await?;
         self.put_in_place(site, new_certificates)?;
-        // Files may be others under the same names; those that don't fit are refused, and the old ones stay.
-        self.site.certificates.reread().await?;
+        // Files may be others under the same names. Those that don't fit are refused and the old ones stay; the settings
+        // are in force all the same.
+        match self.site.certificates.reread().await {
+            Ok(refused) => reread.certificate = refused.map(|error| error.message().to_owned()),
+            Err(error) => {
+                tracing::error!(
+                    causes = error.causes(),
+                    "Nobody could be told of the certificate files: {error}"
+                );
+            }
+        }
         Ok(reread)
     }
 

@@ -14,7 +14,9 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::fs::File;
 use std::io::ErrorKind;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -470,7 +472,8 @@ fn note_found(folder: &Path, file: &Path, at: Option<Timestamp>) -> Result<()> {
     }
     let text = serde_json::to_vec_pretty(&whole).map_err(Error::internal)?;
     let new = folder.join(format!("{FOUND_WHOLE}.new"));
-    fs::write(&new, text)
+    File::create(&new)
+        .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&new, folder.join(FOUND_WHOLE)))
         .map_err(|cause| write::unwritable(folder, cause))
 }

@@ -30,7 +30,10 @@ pub enum Verb {
     /// Show the backups, the newest first
     List,
     /// Read a backup and compare every byte with what it says of itself
-    Verify { file: PathBuf },
+    Verify {
+        /// The backup: a .zip that this program made
+        file: PathBuf,
+    },
     /// Remove those that backup.keep does not keep
     Prune,
     /// Show what waits to be confirmed since a restore

@@ -23,7 +23,10 @@ pub enum Verb {
         origin: bool,
     },
     /// Read a file as a start would, and say all that is wrong with it
-    Check { file: Option<PathBuf> },
+    Check {
+        /// Which one, in place of the one that a start would read
+        file: Option<PathBuf>,
+    },
     /// Have the running server read its settings again, without refusing anybody meanwhile
     Reload,
     /// Print every setting with its default and an explanation
@@ -90,6 +93,9 @@ fn reread(answer: &serde_json::Value) -> String {
     let waiting = list("after_restart");
     if !waiting.is_empty() {
         said.push_str(&format!("\nAs before until a restart: {waiting}"));
+    }
+    if let Some(why) = answer["certificate"].as_str() {
+        said.push_str(&format!("\nThe certificate files are refused: {why}"));
     }
     said
 }

@@ -118,10 +118,7 @@ fn show(report: &Value, json: bool) -> Result<String> {
 
 /// Says what will be in the file before it is written.
 pub fn support_bundle(file: Option<PathBuf>) -> Request {
-    let file = file.unwrap_or_else(|| {
-        let day: String = Clock::system().now().to_string().chars().take(10).collect();
-        PathBuf::from(format!("ocmesh-support-{day}.zip"))
-    });
+    let file = file.unwrap_or_else(|| PathBuf::from(bundle::file_name(Clock::system().now())));
     eprintln!("{} will have:", file.display());
     for (name, about) in bundle::CONTENTS {
         eprintln!("  {name:<14} {about}");

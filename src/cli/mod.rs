@@ -287,16 +287,11 @@ fn there_is_a_server(named: bool, config: &Config) -> Result<()> {
 
 async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     let global = arguments.global;
-    let is_ready_wanted = matches!(arguments.command, Command::Status { ready: true });
     let request = match arguments.command {
         Command::Serve(wishes) => return serve::run(config, global.config, wishes).await,
-        // It needs no data and was carried out before.
-        Command::Init(_) => return Ok(()),
-        Command::Status { ready: true } => Request::new(Call::Status, status::ready),
+        Command::Status { ready: true } => Request::new(Call::Status, status::ready).verdict(status::must_be_ready),
         Command::Status { ready: false } => Request::new(Call::Status, status::screen),
         Command::Demo { check } => return demo::run(check).await,
-        // It was dealt with before there was a configuration.
-        Command::Doctor(_) => return Ok(()),
         Command::SupportBundle { file } => doctor::support_bundle(file),
         Command::SetupLink => Request::new(Call::SetupLink, |answer| table::field(answer, "link")),
         Command::User(verb) => verb.request()?,
@@ -319,8 +314,12 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Metrics => Request::new(Call::Metrics, |answer| {
             table::field(answer, "text").trim_end().to_owned()
         }),
-        // Without settings, and done before.
-        Command::Service(_) | Command::Completions { .. } | Command::Man { .. } => return Ok(()),
+        // They need no settings, and were done before.
+        Command::Init(_)
+        | Command::Doctor(_)
+        | Command::Service(_)
+        | Command::Completions { .. }
+        | Command::Man { .. } => return Ok(()),
     };
     confirm(request.danger.as_deref(), global.yes)?;
     if std::io::stdin().is_terminal() {
@@ -330,9 +329,6 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     let Some(answer) = connection::send(config, request).await? else {
         return Ok(());
     };
-    if is_ready_wanted {
-        status::must_be_ready(&answer)?;
-    }
     let text = if global.json {
         serde_json::to_string_pretty(&answer).map_err(Error::internal)?
     } else {

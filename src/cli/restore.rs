@@ -20,6 +20,7 @@ use crate::error::Result;
 
 #[derive(Debug, Args)]
 pub struct Restore {
+    /// The backup: a .zip that ocmesh backup made
     file: PathBuf,
     /// Show what is in it and what would change, and change nothing
     #[arg(short = 'n', long)]

@@ -127,14 +127,15 @@ pub async fn run(mut config: Config, file: Option<PathBuf>, mut wishes: Wishes) 
 /// Asks once, where there is somebody to ask.
 fn agree(config: &Config) -> Result<()> {
     let authority = &config.tls.acme_directory;
+    let (title, terms) = (authority.title(), authority.terms());
     if !std::io::stdin().is_terminal() {
         let why = format!(
-            "tls.acme_agree_tos: A certificate is to be had from {authority}, which wants its terms of service agreed to. \
-             Read them there, then say --agree-tos, or acme_agree_tos = true in [tls]."
+            "tls.acme_agree_tos: The certificate is ordered from {title}, which wants its terms of service agreed to. Read \
+             them at {terms}, then say --agree-tos, or acme_agree_tos = true in [tls]."
         );
         return Err(Error::new(Reason::ConfigInvalid, why));
     }
-    eprint!("A certificate is had from {authority}. Do you agree to its terms of service? [y/N] ");
+    eprint!("The certificate is ordered from {title}. Do you agree to its terms of service ({terms})? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if !matches!(answer.trim(), "y" | "Y" | "yes") {
@@ -182,12 +183,7 @@ fn shown(path: &Path) -> String {
 }
 
 fn is_readable_on_the_way(url: &PublicUrl) -> bool {
-    let host = url.provider().host();
-    let loopback = match host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    };
-    !url.is_https() && !loopback
+    !url.is_https() && !url.provider().is_loopback()
 }
 
 #[cfg(test)]

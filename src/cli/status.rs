@@ -23,8 +23,11 @@ pub fn must_be_ready(answer: &Value) -> Result<()> {
     ))
 }
 
-pub fn ready(_: &Value) -> String {
-    "ready".to_owned()
+pub fn ready(answer: &Value) -> String {
+    match answer["ready"] == true {
+        true => "ready".to_owned(),
+        false => format!("not ready: {}", table::field(answer, "reason")),
+    }
 }
 
 pub fn screen(answer: &Value) -> String {

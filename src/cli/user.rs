@@ -63,7 +63,7 @@ pub enum Verb {
         /// Whether what contacts share is accepted at once
         #[arg(long, value_name = "true|false")]
         accept_from_contacts: Option<bool>,
-        /// What they hear about by mail, with commas between; none for nothing
+        /// What they hear about by mail, with commas between: share-received, share-failed, invite-accepted; none for nothing
         #[arg(long, value_name = "TOPICS")]
         notify: Option<String>,
         /// Whether they may manage this server

@@ -88,7 +88,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         key: "tls.mode",
         about: "Who encrypts: this server, a proxy in front, or nobody; and where the certificate is from.",
-        value: |config| word(&config.tls.mode),
+        value: |config| config.tls.mode.as_str().to_owned(),
     },
     Setting {
         key: "tls.cert_file",
@@ -138,7 +138,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         key: "federation.mode",
         about: "Which servers may federate with this one.",
-        value: |config| word(&config.federation.mode),
+        value: |config| config.federation.mode.as_str().to_owned(),
     },
     Setting {
         key: "federation.require_signatures",

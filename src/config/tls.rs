@@ -41,6 +41,18 @@ pub enum TlsMode {
 }
 
 impl TlsMode {
+    /// The word for it, as the file spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+            Self::Proxy => "proxy",
+            Self::Files => "files",
+            Self::Acme => "acme",
+            Self::SelfSigned => "self-signed",
+        }
+    }
+
     /// Whether this server itself speaks TLS.
     pub fn is_here(self) -> bool {
         matches!(self, Self::Files | Self::Acme | Self::SelfSigned)
@@ -60,6 +72,15 @@ impl AcmeDirectory {
     /// The same authority's place to try things out, if it has one.
     pub fn staging(&self) -> Option<Self> {
         matches!(self, Self::LetsEncrypt).then_some(Self::LetsEncryptStaging)
+    }
+
+    /// Where its terms of service can be read, as far as that is known beforehand; the directory of any authority names
+    /// them, too (RFC 8555, section 7.1.1).
+    pub fn terms(&self) -> &str {
+        match self {
+            Self::LetsEncrypt | Self::LetsEncryptStaging => "https://letsencrypt.org/repository/",
+            Self::Other(url) => url.as_str(),
+        }
     }
 
     /// Its name in a sentence.

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use ::zip::ZipWriter;
 use ::zip::write::SimpleFileOptions;
 
+use crate::clock::Timestamp;
 use crate::config::settings;
 use crate::doctor;
 use crate::error::Error;
@@ -69,9 +70,8 @@ pub async fn make(site: &Site) -> Result<Vec<u8>> {
 }
 
 /// What it is called on a disk.
-pub fn file_name(site: &Site) -> String {
-    let day: String = site.clock.now().to_string().chars().take(10).collect();
-    format!("ocmesh-support-{day}.zip")
+pub fn file_name(now: Timestamp) -> String {
+    format!("ocmesh-support-{}.zip", now.day())
 }
 
 fn versions(site: &Site) -> String {

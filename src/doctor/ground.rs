@@ -15,14 +15,9 @@ use crate::config;
 use crate::config::Config;
 use crate::config::Size;
 use crate::config::TlsMode;
+use crate::files::Left;
 use crate::files::Room;
 use crate::findings::Finding;
-
-/// With less free than this, uploads will soon be refused, and with less than that, everything.
-const LITTLE: u64 = 1 << 30;
-const NOTHING: u64 = 64 << 20;
-/// The same for the number of files.
-const FEW_FILES: u64 = 10_000;
 
 /// All of it, for whoever has no server to ask.
 pub fn without_server(config: &Config, now: Timestamp) -> Vec<Finding> {
@@ -270,28 +265,24 @@ pub(super) fn disk(config: &Config) -> Vec<Finding> {
 
 fn judge(path: &Path, room: Room) -> Finding {
     let (shown, left) = (path.display(), Size(room.bytes));
-    if room.bytes < NOTHING {
-        return Finding::bad(
+    match room.left() {
+        Left::Nothing => Finding::bad(
             "disk",
             format!("The disk of {shown} is full: {left} are left. Nothing can be changed any more."),
             "Make room on it, or move the data to a larger one.",
-        );
-    }
-    if room.bytes < LITTLE {
-        return Finding::warn(
+        ),
+        Left::Little => Finding::warn(
             "disk",
             format!("The disk of {shown} is nearly full: {left} are left."),
             "Make room on it, or move the data to a larger one.",
-        );
-    }
-    if let Some(files) = room.files.filter(|files| *files < FEW_FILES) {
-        return Finding::warn(
+        ),
+        Left::FewFiles(files) => Finding::warn(
             "disk",
             format!("The disk of {shown} can take only {files} more files, however small (inodes)."),
             "Delete files that nobody needs, or move the data to a file system with more inodes.",
-        );
+        ),
+        Left::Enough => Finding::ok("disk", format!("{left} are free on the disk of {shown}.")),
     }
-    Finding::ok("disk", format!("{left} are free on the disk of {shown}."))
 }
 
 /// The path, or what there is of it.
@@ -361,15 +352,15 @@ mod tests {
     use crate::findings::State;
 
     #[test]
-    fn a_disk_is_judged_by_its_bytes_and_its_inodes() {
+    fn what_is_said_of_a_disk_has_what_is_left_of_it() {
         let check = |bytes: u64, files: Option<u64>, state: State, part: &str| {
-            let found = judge(Path::new("/var/lib/ocm"), Room { bytes, files });
+            let whole = 20 << 30;
+            let found = judge(Path::new("/var/lib/ocm"), Room { bytes, whole, files });
             assert_eq!(found.state, state, "{found:?}");
             assert!(found.sentence.contains(part), "{found:?}");
             assert_eq!(found.remedy.is_some(), state != State::Ok);
         };
-        check(5 << 30, Some(1_000_000), State::Ok, "5.0 GiB are free");
-        check(5 << 30, None, State::Ok, "5.0 GiB");
+        check(5 << 30, None, State::Ok, "5.0 GiB are free");
         check(500 << 20, None, State::Warn, "nearly full: 500.0 MiB");
         check(0, None, State::Bad, "is full: 0 B");
         check(5 << 30, Some(12), State::Warn, "only 12 more files");

@@ -122,10 +122,11 @@ fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Findin
     let see = "Look at the page “Certificate”, or: ocmesh tls status";
     let url = &config.server.public_url;
     if !status.mode.is_here() {
-        let here = url.provider().ip().is_some_and(|ip| ip.is_loopback()) || url.provider().host() == "localhost";
         return match status.mode {
             TlsMode::Proxy => Finding::ok(CHECK, "A reverse proxy in front encrypts; the certificate is there."),
-            _ if here => Finding::ok(CHECK, "Nothing is encrypted, and nothing leaves this machine."),
+            _ if url.provider().is_loopback() => {
+                Finding::ok(CHECK, "Nothing is encrypted, and nothing leaves this machine.")
+            }
             _ => Finding::warn(
                 CHECK,
                 format!("Nothing is encrypted on the way to {url}: passwords can be read there."),
@@ -140,7 +141,7 @@ fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Findin
             None => Finding::warn(CHECK, "There is no certificate yet.", see),
         };
     };
-    let (ends, begins) = (day(certificate.not_after), certificate.not_before);
+    let (ends, begins) = (certificate.not_after.day(), certificate.not_before);
     if certificate.not_after <= now {
         return Finding::bad(
             CHECK,
@@ -156,7 +157,7 @@ fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Findin
         );
     }
     let host = url.provider().host();
-    if !certificate.names.is_empty() && !certificate.names.iter().any(|name| is_for(name, host)) {
+    if !certificate.names.is_empty() && !certificate.is_for(host) {
         let names = certificate.names.join(", ");
         return Finding::bad(
             CHECK,
@@ -178,7 +179,7 @@ fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Findin
         };
         return Finding::warn(CHECK, format!("The certificate ends on {ends}."), renewed);
     }
-    let renewal = status.renewal.map(day);
+    let renewal = status.renewal.map(Timestamp::day);
     Finding::ok(
         CHECK,
         match renewal {
@@ -186,19 +187,6 @@ fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Findin
             None => format!("The certificate is good until {ends}."),
         },
     )
-}
-
-/// Whether a name in a certificate, perhaps with a star, is that of a host.
-fn is_for(name: &str, host: &str) -> bool {
-    name.eq_ignore_ascii_case(host)
-        || name.strip_prefix("*.").is_some_and(|domain| {
-            host.split_once('.')
-                .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(domain))
-        })
-}
-
-fn day(moment: Timestamp) -> String {
-    moment.to_string().chars().take(10).collect()
 }
 
 /// A backup as it is judged: when it was made, and when it was read back.

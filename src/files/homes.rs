@@ -62,24 +62,13 @@ impl Homes {
         &self.arrivals
     }
 
-    /// The bytes that are still free on the disk of people's files.
+    /// What is left on the disk of people's files.
     ///
     /// # Errors
     ///
     /// As the file system has it.
-    pub fn free_space(&self) -> Result<u64> {
-        Ok(Room::at(&self.top)?.bytes)
-    }
-
-    /// The bytes that are still free on that disk, and all it has.
-    ///
-    /// # Errors
-    ///
-    /// As the file system has it.
-    pub fn disk(&self) -> Result<(u64, u64)> {
-        let disk = rustix::fs::statvfs(&self.top).map_err(std::io::Error::from)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        Ok((bytes(disk.f_bavail), bytes(disk.f_blocks)))
+    pub fn room(&self) -> Result<Room> {
+        Ok(Room::at(&self.top)?)
     }
 
     /// Removes what uploads left that a crash cut off (T-67).

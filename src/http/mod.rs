@@ -5,7 +5,7 @@ pub mod asker;
 mod dav;
 pub mod discovery;
 mod handshake;
-mod health;
+pub mod health;
 mod legacy;
 mod metered;
 mod ocm;
@@ -140,8 +140,6 @@ async fn serve(
     let mut request = request;
     if let Some(site) = request.app_data::<Data<Site>>() {
         asker::look(request.request(), site);
-    }
-    if let Some(site) = request.app_data::<Data<Site>>() {
         let patience = site.config.limits.client_timeout.0;
         let payload = pace::paced(request.take_payload(), patience);
         request.set_payload(payload);

@@ -20,6 +20,8 @@ use crate::config::Config;
 use crate::config::PublicUrl;
 use crate::config::UserTopic;
 use crate::error::Result;
+use crate::files::Left;
+use crate::files::Room;
 use crate::lang::Lang;
 use crate::mail::Mail;
 use crate::mail::Recipient;
@@ -43,10 +45,6 @@ pub use self::sending::Tried;
 pub use self::words::admin_topic;
 pub use self::words::short_name;
 pub use self::words::user_topic;
-
-/// Below this many bytes, or this part of all, a disk is nearly full.
-const DISK_LEAST: u64 = 1 << 30;
-const DISK_LEAST_PART: u64 = 20;
 
 /// Something that happened, for whoever it may concern.
 #[derive(Clone, Debug)]
@@ -188,8 +186,8 @@ impl Notices {
     }
 
     /// Tells admins once the disk that this server keeps everything on is nearly full.
-    pub async fn look_at_disk(&self, free: u64, all: u64) -> Result<()> {
-        match disk_notice(free, all, self.server.provider().to_string()) {
+    pub async fn look_at_disk(&self, room: Room) -> Result<()> {
+        match disk_notice(room, self.server.provider().to_string()) {
             Some(notice) => self.admins(notice).await,
             None => Ok(()),
         }
@@ -302,15 +300,17 @@ fn page_of(topic: AdminTopic, about: &str) -> String {
     }
 }
 
-fn disk_notice(free: u64, all: u64, server: String) -> Option<Notice> {
-    // Some file systems don't know how large they are.
-    let full = all > 0 && (free < DISK_LEAST || free < all / DISK_LEAST_PART);
-    full.then(|| Notice {
+fn disk_notice(room: Room, server: String) -> Option<Notice> {
+    let is_short = matches!(room.left(), Left::Little | Left::Nothing);
+    is_short.then(|| Notice {
         topic: AdminTopic::Disk,
         about: server,
         sentence: "The disk is nearly full: {free} MiB of {all} MiB are free. When nothing is free, this server takes no \
                    changes. Make room, or give it a larger disk.",
-        values: vec![("free", (free >> 20).to_string()), ("all", (all >> 20).to_string())],
+        values: vec![
+            ("free", (room.bytes >> 20).to_string()),
+            ("all", (room.whole >> 20).to_string()),
+        ],
     })
 }
 
@@ -337,16 +337,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_is_nearly_full_below_a_gibibyte_or_a_twentieth() {
-        let check = |free: u64, all: u64, expected: bool| {
-            let notice = disk_notice(free, all, "a.example".to_owned());
-            assert_eq!(notice.is_some(), expected, "{free} of {all}");
+    fn a_disk_that_is_nearly_full_is_told_of_in_mebibytes() {
+        let notice = |bytes: u64| {
+            let (whole, files) = (20 << 30, None);
+            disk_notice(Room { bytes, whole, files }, "a.example".to_owned())
         };
-        check(2 << 30, 20 << 30, false);
-        check((1 << 30) - 1, 2 << 30, true);
-        check(2 << 30, 100 << 30, true);
-        check(6 << 30, 100 << 30, false);
-        check(0, 0, false);
+        assert!(notice(2 << 30).is_none());
+        for free in [512 << 20, 1 << 20] {
+            let told = notice(free).unwrap().values;
+            assert_eq!(told, [("free", (free >> 20).to_string()), ("all", "20480".to_owned())]);
+        }
     }
 
     #[test]

@@ -94,6 +94,13 @@ impl Provider {
         }
     }
 
+    /// Whether it is this machine for everybody: what is sent there leaves it nowhere.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host();
+        let named = || host == "localhost" || host.ends_with(".localhost");
+        self.ip().map_or_else(named, |ip| ip.is_loopback())
+    }
+
     /// Whether the host is a name strictly below `domain`, label by label: what a rule `*.domain` means.
     pub fn is_below(&self, domain: &str) -> bool {
         let domain = domain.to_ascii_lowercase();

@@ -26,6 +26,8 @@ pub struct Reread {
     pub changed: Vec<String>,
     /// Those that have another value where it was read, and stay as they are until a restart.
     pub after_restart: Vec<String>,
+    /// Why the certificate files that are there now are not in use, in place of those from before.
+    pub certificate: Option<String>,
 }
 
 impl Reread {
@@ -62,7 +64,11 @@ impl Reread {
                 changed.push(key.to_owned());
             }
         }
-        Self { changed, after_restart }
+        Self {
+            changed,
+            after_restart,
+            certificate: None,
+        }
     }
 }
 

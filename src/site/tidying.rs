@@ -7,8 +7,7 @@ impl Site {
     /// Does what is due by the clock alone: keys take their turns, and what is over is forgotten for good. Nothing of it
     /// is done while the clock is in doubt, for nobody could take it back (T-83); whether it was done.
     pub async fn tidy(&self) -> Result<bool> {
-        let (free, all) = self.homes.disk()?;
-        self.notices.look_at_disk(free, all).await?;
+        self.notices.look_at_disk(self.homes.room()?).await?;
         if !self.timekeeper.look().await? {
             return Ok(false);
         }

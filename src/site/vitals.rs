@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::files::Left;
+use crate::files::Room;
 use crate::metrics::Reading;
 use crate::outbox::Delivery;
 use crate::outbox::Progress;
@@ -22,10 +24,6 @@ use crate::store::Store;
 
 /// How many records of a kind are looked at; a number that has come so far grows no more.
 const MOST: usize = 200_000;
-/// With less than this many bytes left, the next large upload or backup will fail; with less than a twentieth of it, the
-/// database will.
-const LITTLE_SPACE: u64 = 2 << 30;
-const NO_SPACE: u64 = LITTLE_SPACE / 20;
 /// A delivery that is older than this many seconds is not going anywhere.
 const STUCK_AFTER: u64 = 24 * 3600;
 
@@ -85,10 +83,10 @@ impl Site {
     }
 
     fn disk_trouble(&self) -> Option<(Health, &'static str)> {
-        match self.homes.free_space() {
-            Ok(free) if free < NO_SPACE => Some((Health::Bad, "disk-full")),
-            Ok(free) if free < LITTLE_SPACE => Some((Health::Warn, "disk-nearly-full")),
-            Ok(_) => None,
+        match self.homes.room().map(Room::left) {
+            Ok(Left::Nothing) => Some((Health::Bad, "disk-full")),
+            Ok(Left::Little | Left::FewFiles(_)) => Some((Health::Warn, "disk-nearly-full")),
+            Ok(Left::Enough) => None,
             Err(_) => Some((Health::Warn, "disk-unknown")),
         }
     }
@@ -249,7 +247,7 @@ impl Site {
             known(
                 "disk_free_bytes",
                 "Room left where people's files are",
-                self.homes.free_space().ok().map(|free| free as f64),
+                self.homes.room().ok().map(|room| room.bytes as f64),
             ),
             known("memory_bytes", "Memory of this process", resident_memory()),
             known(

@@ -218,17 +218,17 @@ impl Certificates {
         self.warn(now).await
     }
 
-    /// Reads the files again, where the certificate is in files.
+    /// Reads the files again, where the certificate is in files; gives why those that are there now are not used.
     ///
     /// # Errors
     ///
     /// If it can't be told that they are refused.
-    pub async fn reread(&self) -> Result<()> {
+    pub async fn reread(&self) -> Result<Option<Error>> {
         let _turn = self.0.turn.lock().await;
-        match self.0.mode {
-            TlsMode::Files => self.look_at_files().await,
-            _ => Ok(()),
+        if self.0.mode == TlsMode::Files {
+            self.look_at_files().await?;
         }
+        Ok(self.state().files_trouble.clone())
     }
 
     /// Has it tried now, as far as that is wise. Says nothing of how it goes: [`Self::status`] does.

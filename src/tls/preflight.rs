@@ -26,6 +26,7 @@ use serde::Serialize;
 use crate::client::Lookup;
 use crate::client::guard;
 use crate::clock::Timestamp;
+use crate::clock::WRITTEN;
 use crate::config::TlsMode;
 use crate::random;
 use crate::tls::acme::Way;
@@ -42,9 +43,6 @@ const MAX_ANSWER: u64 = 4 << 10;
 
 /// How far behind the authority’s clock ours may be.
 const SLACK: Duration = Duration::from_secs(3_600);
-
-/// No clock was ever right before this was written: 2026-01-01.
-pub const WRITTEN: Timestamp = Timestamp(1_767_225_600);
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

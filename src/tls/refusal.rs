@@ -235,7 +235,7 @@ fn problem_said(status: u16, problem: &str, authority: &str, name: &str, way: Wa
         "userActionRequired" => (
             Reason::TlsRefused,
             format!(
-                "{authority} has new terms of service. Somebody has to agree to them: the answer below says where."
+                "{authority} has new terms of service. Somebody has to agree to them: its answer, on the page “Certificate” and by ocmesh tls status, says where."
             ),
         ),
         "serverInternal" => (
@@ -256,7 +256,7 @@ fn problem_said(status: u16, problem: &str, authority: &str, name: &str, way: Wa
         _ => (
             Reason::TlsRefused,
             format!(
-                "{authority} refused the order for {name}. Its answer below says why; it is tried again by itself."
+                "{authority} refused the order for {name}. Its answer, on the page “Certificate” and by ocmesh tls status, says why; it is tried again by itself."
             ),
         ),
     };
@@ -358,7 +358,7 @@ mod tests {
         check("invalidContact", alpn, "tls-refused", &["tls.acme_email"]);
         check("userActionRequired", alpn, "tls-refused", &["terms"]);
         check("serverInternal", alpn, "tls-authority", &["of its own"]);
-        check("neverHeardOf", alpn, "tls-refused", &["Its answer below"]);
+        check("neverHeardOf", alpn, "tls-refused", &["Its answer"]);
     }
 
     #[test]

@@ -196,8 +196,8 @@ fn unreadable(given: &Given, config: &Config) {
 #[actix_web::test]
 async fn t84_files_that_change_are_taken_over_while_the_server_runs_and_broken_ones_are_not() {
     let given = Given::new();
-    let server = TestServer::start_with(given.settings()).await;
-    let certificates = &server.site().certificates;
+    let mut server = TestServer::start_with(given.settings()).await;
+    let certificates = server.site().certificates.clone();
     let first = shown(&server).await;
     certificates.advance().await.unwrap();
     assert_eq!(shown(&server).await, first);
@@ -211,6 +211,14 @@ async fn t84_files_that_change_are_taken_over_while_the_server_runs_and_broken_o
     assert!(trouble.message().contains("stays in use"), "{trouble}");
     assert_eq!(shown(&server).await, first);
     assert_eq!(certificates.renew().await.unwrap_err().reason(), Reason::ConfigInvalid);
+    // Other settings are in force all the same, and whoever asked for them hears of the files.
+    let mut config = (*server.config).clone();
+    config.server.name = "Another name".to_owned();
+    let reread = server.running.reload(config).await.unwrap();
+    assert_eq!(reread.changed, ["server.name"]);
+    assert!(reread.certificate.unwrap().contains("stays in use"));
+    assert_eq!(server.site().config.server.name, "Another name");
+    assert_eq!(shown(&server).await, first);
 
     fs::write(given.key(), key).unwrap();
     certificates.advance().await.unwrap();

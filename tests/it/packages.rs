@@ -219,7 +219,7 @@ fn a_domain_that_is_an_address_is_refused_before_anything_is_done() {
         "https://cloud.example.org/",
     ]);
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(error.contains("say only the name"), "{error}");
+    assert!(error.contains("did you mean cloud.example.org?"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 

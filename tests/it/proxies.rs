@@ -521,7 +521,7 @@ async fn t23_a_proxy_that_is_set_up_wrongly_is_noticed_and_what_is_signed_is_ver
         Box::pin(discovers(&behind)).await;
         let seen = behind.a.server.site().proxy.seen();
         assert!(
-            seen.missing_for && seen.wrong_host.is_none() && !seen.proto_http,
+            seen.missing_for && seen.wrong_host.is_none() && !seen.wrong_proto,
             "{seen:?}"
         );
     }
@@ -529,7 +529,7 @@ async fn t23_a_proxy_that_is_set_up_wrongly_is_noticed_and_what_is_signed_is_ver
     if let Some(behind) = Behind::nginx(how).await {
         Box::pin(discovers(&behind)).await;
         let seen = behind.a.server.site().proxy.seen();
-        assert!(seen.proto_http && !seen.missing_for, "{seen:?}");
+        assert!(seen.wrong_proto && !seen.missing_for, "{seen:?}");
     }
 }
 
@@ -579,6 +579,28 @@ async fn a_request_past_the_proxy_is_from_where_it_comes() {
         assert_eq!(asked.unwrap().status(), 200);
     }
     assert_eq!(fresh.server.site().proxy.seen().requests, 0);
+}
+
+/// The page for admins gives the same with their own name, and so do the packages.
+#[test]
+fn what_the_guide_gives_is_what_is_there_to_copy() {
+    let traefik = blocks(GUIDE, "toml");
+    let traefik: Vec<_> = traefik.iter().filter(|block| block.about("traefik")).collect();
+    assert_eq!(traefik.len(), 2);
+    for (block, file) in [
+        (
+            &blocks(GUIDE, "nginx")[0],
+            include_str!("../../contrib/proxy/nginx.conf"),
+        ),
+        (
+            &blocks(GUIDE, "caddyfile")[0],
+            include_str!("../../contrib/proxy/Caddyfile"),
+        ),
+        (traefik[0], include_str!("../../contrib/proxy/traefik.toml")),
+        (traefik[1], include_str!("../../contrib/proxy/traefik-dynamic.toml")),
+    ] {
+        assert_eq!(block.text, file);
+    }
 }
 
 /// It is not run here: what stands in the guide are the keys that it has, with our values.

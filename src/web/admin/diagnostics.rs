@@ -137,5 +137,5 @@ pub async fn bundle(site: Data<Site>, _: Admin, form: Form<NoFields>) -> Answer 
     site.audit.note(&form.by, Event::new("support.bundle")).await?;
     let size = u64::try_from(zip.len()).ok();
     let content = Box::pin(stream::iter([Ok(zip.into())]));
-    Ok(files::attachment(&bundle::file_name(&site), size, content))
+    Ok(files::attachment(&bundle::file_name(site.clock.now()), size, content))
 }

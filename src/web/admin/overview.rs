@@ -134,7 +134,7 @@ pub async fn show(site: Data<Site>, Admin(session): Admin) -> Answer {
         .store
         .read(async |txn| txn.list::<Admission>(Key::ALL, &all).await)
         .await?;
-    let free = site.homes.free_space()?;
+    let free = site.homes.room()?.bytes;
     let public_url = &site.config.server.public_url;
     let can_sign_in = |user: &&User| user.admin && user.is_active() && user.has_password();
     let admins = people.items.iter().filter(can_sign_in).count();

@@ -5,7 +5,6 @@ use actix_web::http::header;
 use actix_web::web::Data;
 use askama::Template;
 
-use crate::api;
 use crate::audit::Event;
 use crate::config::TlsMode;
 use crate::site::Site;
@@ -25,6 +24,21 @@ use crate::web::session::NoFields;
 use crate::web::words::Badge;
 
 const HERE: &str = "/admin/tls";
+/// What stands in the guide for a proxy in front, with the name and the place that are put in for those of this server.
+const PROXIES: [(&str, &str); 3] = [
+    ("Caddy", include_str!("../../../contrib/proxy/Caddyfile")),
+    ("nginx", include_str!("../../../contrib/proxy/nginx.conf")),
+    (
+        "Traefik",
+        concat!(
+            include_str!("../../../contrib/proxy/traefik.toml"),
+            "\n# In a file of its own: what may change while Traefik runs.\n",
+            include_str!("../../../contrib/proxy/traefik-dynamic.toml")
+        ),
+    ),
+];
+const NAME: &str = "cloud.example.org";
+const PLACE: &str = "127.0.0.1:8080";
 
 #[derive(Template)]
 #[template(path = "admin_tls.html")]
@@ -79,7 +93,7 @@ impl Shown {
 
     /// What to paste into what stands in front.
     fn recipes(&self) -> [(&'static str, String); 3] {
-        api::tls::PROXIES.map(|(proxy, text)| (proxy, text.replace("HOST", &self.host).replace("INSIDE", &self.inside)))
+        PROXIES.map(|(proxy, text)| (proxy, text.replace(NAME, &self.host).replace(PLACE, &self.inside)))
     }
 
     fn renewable(&self) -> bool {
