@@ -141,6 +141,8 @@ reasons! {
     TlsExpired "tls-expired" Operator;
     // This machine
     ClockWrong "clock-wrong" Operator;
+    /// An address can't be listened on, now.
+    AddressTaken "address-taken" Operator;
     Busy "try-later" Busy;
     ConfigInvalid "config-invalid" Operator;
     DataLocked "data-locked" Operator;

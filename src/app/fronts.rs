@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::App;
@@ -10,6 +13,7 @@ use actix_web::dev::Server;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware;
 use actix_web::rt;
+use futures_util::future::join;
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
@@ -26,7 +30,10 @@ use crate::web;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// What has been accepted by a listener that is replaced is handed to its threads meanwhile.
-const LAST_ARRIVALS: Duration = Duration::from_millis(250);
+const LAST_ARRIVALS: Duration = Duration::from_secs(1);
+/// Whoever is with a listener that is replaced may take as long as the largest file takes; who stops the whole server
+/// gives them less (see [`Fronts::finish`]).
+pub const LONGEST_VISIT: Duration = Duration::from_secs(24 * 3_600);
 
 /// All of them, and the sockets they listen on.
 pub struct Fronts {
@@ -37,8 +44,7 @@ pub struct Fronts {
     /// How often the certificates became others.
     certificates: u64,
     running: Vec<Front>,
-    /// Those that end, as long as they have their sockets: an address that is wanted again is not taken then.
-    retiring: Vec<(Vec<SocketAddr>, JoinHandle<()>)>,
+    retiring: Vec<Retiring>,
 }
 
 /// One that is to be. Two that are equal need not be exchanged.
@@ -49,7 +55,6 @@ pub struct Wanted {
     /// Which of its certificates it has.
     certificates: u64,
     pub client_timeout: Duration,
-    pub grace: Duration,
 }
 
 /// Further kinds of listeners get a word here, a line in [`Fronts::wanted`] and an arm in [`Fronts::build`]; all else is
@@ -79,6 +84,14 @@ struct Front {
     wanted: Wanted,
     handle: ServerHandle,
     watch: JoinHandle<()>,
+}
+
+/// One that has been replaced, until all who were with it have gone.
+struct Retiring {
+    /// An address that is wanted again is not taken as long as one that retires listens there.
+    addresses: Vec<SocketAddr>,
+    is_deaf: Arc<AtomicBool>,
+    ended: JoinHandle<()>,
 }
 
 /// Those that take the place of others, bound and not yet answering.
@@ -135,7 +148,6 @@ impl Fronts {
             addresses: self.given.clone().unwrap_or_else(|| server.listen.0.clone()),
             certificates,
             client_timeout: site.config.limits.client_timeout.0,
-            grace: server.shutdown_grace.0,
         };
         let mut wanted = vec![public.clone()];
         if !server.listen_http.0.is_empty() && site.config.tls_mode().is_here() {
@@ -152,7 +164,6 @@ impl Fronts {
                 addresses: vec![address],
                 certificates: 0,
                 client_timeout: numbers::CLIENT_TIMEOUT,
-                grace: numbers::GRACE,
             });
         }
         wanted
@@ -170,7 +181,7 @@ impl Fronts {
     ///
     /// # Errors
     ///
-    /// [`Reason::ConfigInvalid`](crate::error::Reason::ConfigInvalid) naming the setting and the address.
+    /// As [`Sockets::of`].
     pub fn prepare(&mut self, site: &Site, current: &Current, new_certificates: bool) -> Result<Change> {
         let certificates = self.certificates + u64::from(new_certificates);
         let wanted = self.wanted(site, certificates);
@@ -219,41 +230,57 @@ impl Fronts {
             });
         }
         self.running = running;
-        for front in gone {
-            let addresses = front.wanted.addresses.clone();
-            self.retiring.push((addresses, rt::spawn(front.retire())));
-        }
+        self.retiring.extend(gone.into_iter().map(Front::retire));
         self.let_go();
     }
 
     /// Closes the sockets that nobody listens on any more; called now and then, for those that retire take their time.
     pub fn let_go(&mut self) {
-        self.retiring.retain(|(_, retiring)| !retiring.is_finished());
+        self.retiring.retain(|front| !front.ended.is_finished());
         let wanted = self.running.iter().flat_map(|front| &front.wanted.addresses);
-        let retiring = self.retiring.iter().flat_map(|(addresses, _)| addresses);
+        let listening = self
+            .retiring
+            .iter()
+            .filter(|front| !front.is_deaf.load(Ordering::SeqCst));
+        let retiring = listening.flat_map(|front| &front.addresses);
         let mut wanted: Vec<_> = wanted.chain(retiring).copied().collect();
         wanted.extend(self.given.iter().flatten());
         self.sockets.keep_only(&wanted);
     }
 
-    /// No new requests; returns when those under way have ended, or the grace has.
-    pub async fn finish(&mut self) {
+    /// No new requests; returns when those under way have ended, also with listeners that were replaced, or the grace has.
+    pub async fn finish(&mut self, grace: Duration) {
         self.sockets.keep_only(&[]);
-        join_all(self.running.iter().map(|front| front.handle.stop(true))).await;
+        let running = join_all(self.running.iter().map(|front| front.handle.stop(true)));
+        let retiring = join_all(self.retiring.iter_mut().map(|front| &mut front.ended));
+        if tokio::time::timeout(grace, join(running, retiring)).await.is_err() {
+            tracing::warn!("Requests were cut off that took longer than server.shutdown_grace");
+        }
     }
 }
 
 impl Front {
-    /// Takes nobody new, and returns when it has let go of its sockets; who is with it is served to the end.
-    async fn retire(self) {
-        self.handle.pause().await;
-        tokio::time::sleep(LAST_ARRIVALS).await;
-        let ended = self.handle.stop(true);
-        rt::spawn(async move {
-            ended.await;
+    /// Takes nobody new; who is with it is served to the end.
+    fn retire(self) -> Retiring {
+        let is_deaf = Arc::new(AtomicBool::new(false));
+        let addresses = self.wanted.addresses.clone();
+        let deaf = Arc::clone(&is_deaf);
+        let ended = rt::spawn(async move {
+            self.handle.pause().await;
+            tokio::time::sleep(LAST_ARRIVALS).await;
+            let ended = self.handle.stop(true);
+            let closed = async {
+                tokio::time::sleep(LAST_ARRIVALS).await;
+                deaf.store(true, Ordering::SeqCst);
+            };
+            join(ended, closed).await;
             self.watch.abort();
         });
-        tokio::time::sleep(LAST_ARRIVALS).await;
+        Retiring {
+            addresses,
+            is_deaf,
+            ended,
+        }
     }
 }
 
@@ -278,7 +305,7 @@ fn public(
     .workers(threads)
     .client_request_timeout(wanted.client_timeout)
     .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(wanted.grace.as_secs())
+    .shutdown_timeout(LONGEST_VISIT.as_secs())
     .disable_signals();
     for listener in sockets {
         edge = match &tls {

@@ -83,7 +83,11 @@ impl Running {
             match heard {
                 Heard::Stop => break,
                 Heard::Reread(wish) => {
-                    let outcome = self.reread(&read).await;
+                    let outcome = tokio::select! {
+                        outcome = self.reread(&read) => outcome,
+                        // Whoever wants it stopped does not wait for other settings.
+                        () = signals.to_stop() => break,
+                    };
                     if let Some(wish) = wish {
                         // Whoever has gone away in the meantime finds it in the log.
                         let _ = wish.send(outcome);

@@ -28,15 +28,31 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// [`Reason::ConfigInvalid`] naming setting, address and what is in the way.
+    /// [`Reason::AddressTaken`] or [`Reason::ConfigInvalid`], naming setting, address and what is in the way.
     pub fn of(&mut self, setting: &str, address: SocketAddr) -> Result<TcpListener> {
         if let Some((_, there)) = self.0.iter().find(|(asked, _)| *asked == address) {
             return Ok(there.try_clone()?);
         }
-        let listener = bind(setting, address, TcpListener::bind)?;
+        let listener =
+            bind(setting, address, TcpListener::bind).map_err(|error| self.our_own(setting, address, error))?;
         let clone = listener.try_clone()?;
         self.keep(address, listener);
         Ok(clone)
+    }
+
+    /// A port on every address and one on a single address are in each other's way also where both are ours.
+    fn our_own(&self, setting: &str, wanted: SocketAddr, error: Error) -> Error {
+        let has_port = |(asked, _): &&(SocketAddr, TcpListener)| asked.port() == wanted.port();
+        match self.0.iter().find(has_port) {
+            Some((there, _)) => Error::new(
+                Reason::ConfigInvalid,
+                format!(
+                    "{setting}: {wanted}: this server listens at {there} itself, and can't take both at once; this change \
+                     needs a restart"
+                ),
+            ),
+            None => error,
+        }
     }
 
     /// Lets go of all that nobody wants any more.
@@ -54,7 +70,12 @@ fn bind<T>(setting: &str, address: SocketAddr, bind: impl Fn(SocketAddr) -> io::
             io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
         };
-        Error::new(Reason::ConfigInvalid, format!("{setting}: {address}: {cause}{hint}"))
+        let reason = match cause.kind() {
+            // Other programs end, and networks come up.
+            io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Reason::AddressTaken,
+            _ => Reason::ConfigInvalid,
+        };
+        Error::new(reason, format!("{setting}: {address}: {cause}{hint}"))
     };
     match bind(address) {
         Err(cause) if address.ip() == Ipv6Addr::UNSPECIFIED && has_no_ipv6(&cause) => {
@@ -106,6 +127,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn our_own_socket_on_that_port_is_no_other_program() {
+        let mut sockets = Sockets::default();
+        let here = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = here.local_addr().unwrap();
+        sockets.keep(address, here);
+        let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+        let error = sockets.of("server.listen", everywhere).unwrap_err().to_string();
+        assert!(
+            error.contains("needs a restart") && error.contains(&address.to_string()),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn every_address_is_every_ipv4_address_where_there_is_no_ipv6() {
         let bound = |address: &str, ipv6: i32| {
             let try_it = |address: SocketAddr| match address {
@@ -120,16 +155,23 @@ mod tests {
         assert_eq!(bound("[::]:443", EAFNOSUPPORT).unwrap(), "0.0.0.0:443");
         assert_eq!(bound("[::]:443", EADDRNOTAVAIL).unwrap(), "0.0.0.0:443");
         assert_eq!(bound("0.0.0.0:443", EAFNOSUPPORT).unwrap(), "0.0.0.0:443");
-        let check = |address: &str, cause: i32, part: &str| {
+        let check = |address: &str, cause: i32, reason: Reason, part: &str| {
             let error = bound(address, cause).unwrap_err();
-            assert_eq!(error.reason(), Reason::ConfigInvalid);
+            assert_eq!(error.reason(), reason);
             assert!(
                 error.to_string().starts_with(&format!("server.listen: {address}: ")),
                 "{error}"
             );
             assert!(error.to_string().contains(part), "{error}");
         };
-        check("[::]:443", EADDRINUSE, "another program");
-        check("[2001:db8::1]:443", EADDRNOTAVAIL, "no such address");
+        check("[::]:443", EADDRINUSE, Reason::AddressTaken, "another program");
+        check(
+            "[2001:db8::1]:443",
+            EADDRNOTAVAIL,
+            Reason::AddressTaken,
+            "no such address",
+        );
+        const EACCES: i32 = 13;
+        check("[::]:443", EACCES, Reason::ConfigInvalid, "CAP_NET_BIND_SERVICE");
     }
 }

@@ -95,8 +95,8 @@ impl Default for Options {
 ///
 /// # Errors
 ///
-/// For the operator: as [`Site::open`]; [`Reason::ConfigInvalid`] naming the address, socket or certificate that is wrong;
-/// [`Reason::ClockWrong`].
+/// For the operator: as [`Site::open`]; [`Reason::AddressTaken`] or [`Reason::ConfigInvalid`] naming the address, socket or
+/// certificate that is wrong; [`Reason::ClockWrong`].
 pub async fn start(config: Config, options: Options) -> Result<Running> {
     client::install_crypto();
     look_at_the_clock(&options.world)?;
@@ -201,7 +201,10 @@ impl Running {
 
     /// No new requests; returns when those under way have ended, or `server.shutdown_grace` is over.
     async fn finish(&mut self) {
-        tokio::join!(self.fronts.finish(), self.admin.stop(true));
+        tokio::join!(
+            self.fronts.finish(self.site.config.server.shutdown_grace.0),
+            self.admin.stop(true)
+        );
     }
 
     /// Brings everything to disk. Whoever still asks for something is told that the server stops.

@@ -20,7 +20,7 @@ use crate::metrics::CONTENT_TYPE;
 use crate::secret::Secret;
 use crate::site::Site;
 
-pub const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(1);
 pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Whoever reads numbers needs one connection; nobody else should hold many.
 const CONNECTIONS: usize = 64;

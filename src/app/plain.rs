@@ -15,6 +15,7 @@ use actix_web::web::Path;
 
 use crate::app::current;
 use crate::app::current::Current;
+use crate::app::fronts::LONGEST_VISIT;
 use crate::app::fronts::Wanted;
 use crate::error::Result;
 use crate::http::health;
@@ -32,7 +33,7 @@ pub fn server(current: &Current, wanted: &Wanted, sockets: Vec<TcpListener>) -> 
     })
     .workers(1)
     .client_request_timeout(wanted.client_timeout)
-    .shutdown_timeout(wanted.grace.as_secs())
+    .shutdown_timeout(LONGEST_VISIT.as_secs())
     .disable_signals();
     for socket in sockets {
         server = server.listen(socket)?;

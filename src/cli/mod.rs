@@ -388,8 +388,8 @@ fn exit_code(error: &Error) -> u8 {
     match (error.reason(), error.kind()) {
         (Reason::WeRefuseThem, _) => 6,
         (Reason::DataLocked | Reason::ServerUnreachable, _) => 4,
-        // Both may be over soon; whoever starts services tries again.
-        (Reason::DiskFull | Reason::ClockWrong, _) => 75,
+        // They may be over soon; whoever starts services tries again.
+        (Reason::DiskFull | Reason::ClockWrong | Reason::AddressTaken, _) => 75,
         (_, Kind::NotFound) => 3,
         (_, Kind::Forbidden | Kind::Unauthenticated) => 5,
         (_, Kind::Peer) if peers::worth_retrying(error) => 75,

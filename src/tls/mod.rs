@@ -71,7 +71,8 @@ struct Inner {
     mode: TlsMode,
     /// What the certificate is to be for; the server’s own name is the first.
     names: Vec<String>,
-    way: Way,
+    /// How names are shown to lead here, and how else where that comes to nothing.
+    ways: (Way, Option<Way>),
     /// Nothing where somebody else encrypts, or nobody.
     resolver: Option<Arc<Resolver>>,
     authority: Option<Authority>,
@@ -99,6 +100,13 @@ struct State {
     ports: Ports,
     /// Where an order is tried out first.
     rehearsal: Option<Authority>,
+}
+
+impl Inner {
+    fn way_of(&self, progress: &Progress) -> Way {
+        let (first, second) = self.ways;
+        second.filter(|_| progress.by_other_way).unwrap_or(first)
+    }
 }
 
 impl Certificates {
@@ -144,7 +152,7 @@ impl Certificates {
         Ok(Self(Arc::new(Inner {
             config: config.clone(),
             mode,
-            way: way(config),
+            ways: ways(config),
             names,
             resolver: resolver.map(Arc::new),
             authority,
@@ -224,10 +232,12 @@ impl Certificates {
     ///
     /// If it can't be told that they are refused.
     pub async fn reread(&self) -> Result<Option<Error>> {
-        let _turn = self.0.turn.lock().await;
-        if self.0.mode == TlsMode::Files {
-            self.look_at_files().await?;
+        // An order takes minutes, and whoever reads settings again waits for none.
+        if self.0.mode != TlsMode::Files {
+            return Ok(None);
         }
+        let _turn = self.0.turn.lock().await;
+        self.look_at_files().await?;
         Ok(self.state().files_trouble.clone())
     }
 
@@ -246,13 +256,11 @@ impl Certificates {
                 "A certificate is being ordered at this moment. Look again in a minute.",
             )),
             TlsMode::Acme => {
-                let progress = {
-                    let mut state = self.state();
-                    state.progress.wish(now)?;
-                    state.wanted = true;
-                    state.progress.clone()
-                };
-                self.keep(&progress)?;
+                self.keep(|progress| progress.wish(now))??;
+                let mut state = self.state();
+                // One that began just now will do.
+                state.wanted = !self.0.under_way.load(Ordering::SeqCst);
+                drop(state);
                 self.0.wake.notify_one();
                 Ok(())
             }
@@ -325,6 +333,11 @@ impl Certificates {
         self.state().rehearsal = rehearsal;
     }
 
+    /// How an authority is shown that the names lead here, by the next try.
+    fn way(&self) -> Way {
+        self.0.way_of(&self.state().progress)
+    }
+
     /// Clock, names and ports.
     async fn look(&self) -> Vec<Look> {
         let current = self.current();
@@ -335,7 +348,7 @@ impl Certificates {
         let directory = self.0.authority.as_ref().map(|authority| &authority.directory);
         let subject = preflight::Subject {
             mode: self.0.mode,
-            way: self.0.way,
+            way: self.way(),
             names: &self.0.names,
             ports: self.state().ports,
             public: matches!(
@@ -427,17 +440,14 @@ fn names(config: &Config) -> Vec<String> {
 }
 
 /// Port 443 is asked where it is listened on, for it needs no second listener; else port 80, where there is one for it.
-fn way(config: &Config) -> Way {
-    let on_443 = config
-        .server
-        .listen
-        .0
-        .iter()
-        .any(|address| address.port() == Way::TlsAlpn01.port());
-    if on_443 || config.server.listen_http.0.is_empty() {
-        Way::TlsAlpn01
-    } else {
-        Way::Http01
+/// How an authority is shown that the names lead here, and how else where that came to nothing.
+fn ways(config: &Config) -> (Way, Option<Way>) {
+    let listen = &config.server.listen.0;
+    let on_443 = listen.iter().any(|address| address.port() == Way::TlsAlpn01.port());
+    match (on_443, !config.server.listen_http.0.is_empty()) {
+        (true, true) => (Way::TlsAlpn01, Some(Way::Http01)),
+        (false, true) => (Way::Http01, None),
+        (_, false) => (Way::TlsAlpn01, None),
     }
 }
 

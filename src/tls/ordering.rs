@@ -12,6 +12,7 @@ use crate::tls::Certificates;
 use crate::tls::Found;
 use crate::tls::PROGRESS;
 use crate::tls::acme::Authority;
+use crate::tls::acme::Way;
 use crate::tls::orders::Progress;
 use crate::tls::orders::Trouble;
 use crate::tls::pair::Pair;
@@ -26,30 +27,27 @@ impl Certificates {
         if self.clock_is_wrong(now, current.as_ref()) {
             return Ok(());
         }
-        let (due, mut progress) = {
+        let due = {
             let mut state = self.state();
             let wanted = std::mem::take(&mut state.wanted);
-            let due = wanted || state.progress.is_due(current.as_ref(), &self.0.names, now);
-            (due, state.progress.clone())
+            wanted || state.progress.is_due(current.as_ref(), &self.0.names, now)
         };
         if !due {
             return Ok(());
         }
         if self.0.config.tls.acme_preflight {
             let looks = self.look().await;
-            // Somebody may have wished for a try in the meantime.
-            progress = self.state().progress.clone();
             if let Some(bad) = looks.iter().find(|look| look.found == Found::Bad) {
                 let remedy = bad.remedy.as_deref().unwrap_or_default();
                 let error = Error::new(Reason::TlsDns, bad.sentence.clone()).and(&remedy);
-                progress.put_off(Trouble::new(&error, ""), now);
-                self.keep(&progress)?;
+                self.keep(|progress| progress.put_off(Trouble::new(&error, ""), now))?;
                 return self.tell_of_failure(&error).await;
             }
         }
         let busy = Busy::begin(&self.0.under_way);
-        progress.begin(now);
-        self.keep(&progress)?;
+        // Somebody may have wished for a try in the meantime: this is that one.
+        self.state().wanted = false;
+        self.keep(|progress| progress.begin(now))?;
         let outcome = self.order(authority).await;
         drop(busy);
         self.settle(authority, outcome, now).await
@@ -66,12 +64,7 @@ impl Certificates {
             self.order_at(&rehearsal)
                 .await
                 .map_err(|failure| (failure, rehearsal))?;
-            let progress = {
-                let mut state = self.state();
-                state.progress.rehearsed.clone_from(names);
-                state.progress.clone()
-            };
-            self.keep(&progress)
+            self.keep(|progress| progress.rehearsed.clone_from(names))
                 .map_err(|error| (Failure::ours(error.causes()), authority.clone()))?;
         }
         let pem = self
@@ -103,7 +96,7 @@ impl Certificates {
             return Err(Failure::ours("nobody would be shown a proof"));
         };
         let tell = |sentence: &'static str, what: &str| self.step(sentence, what);
-        Box::pin(authority.order(&self.0.names, self.0.way, resolver.proofs(), tell)).await
+        Box::pin(authority.order(&self.0.names, self.way(), resolver.proofs(), tell)).await
     }
 
     async fn settle(
@@ -113,16 +106,10 @@ impl Certificates {
         began: Timestamp,
     ) -> Result<()> {
         let now = self.0.clock.now().max(began);
-        let mut progress = self.state().progress.clone();
         self.0.metrics.acme_order(outcome.is_ok());
         match outcome {
             Ok(pair) => {
-                progress.had(&pair.about, now);
-                progress.step(
-                    now,
-                    "The certificate is in use, until {what}.",
-                    &pair.about.not_after.to_string(),
-                );
+                let about = pair.about.clone();
                 tracing::info!(
                     authority = authority.directory.to_string(),
                     names = self.0.names.join(" "),
@@ -130,24 +117,38 @@ impl Certificates {
                     pair.about.not_after
                 );
                 self.install(pair);
-                self.keep(&progress)
+                self.keep(|progress| {
+                    progress.had(&about, now);
+                    let until = about.not_after.to_string();
+                    progress.step(now, "The certificate is in use, until {what}.", &until);
+                })
             }
             Err((failure, at)) => {
-                let error = self.explain(&failure, &at);
-                progress.failed(Trouble::new(&error, failure.raw()), failure.not_before(), now);
+                let mut error = self.explain(&failure, &at);
+                let other = failure.blames_the_way() && self.0.ways.1.is_some();
+                if other {
+                    error = error.and(match self.way() {
+                        Way::TlsAlpn01 => &"The next try goes by way of port 80.",
+                        Way::Http01 => &"The next try goes by way of port 443.",
+                    });
+                }
                 tracing::warn!(
                     authority = at.directory.to_string(),
                     answer = failure.raw(),
                     "No certificate: {error}"
                 );
-                self.keep(&progress)?;
+                let trouble = Trouble::new(&error, failure.raw());
+                self.keep(|progress| {
+                    progress.failed(trouble, failure.not_before(), now);
+                    progress.by_other_way ^= other;
+                })?;
                 self.tell_of_failure(&error).await
             }
         }
     }
 
     pub(super) fn explain(&self, failure: &Failure, authority: &Authority) -> Error {
-        failure.explain(&authority.directory.title(), &self.0.names, self.0.way)
+        failure.explain(&authority.directory.title(), &self.0.names, self.way())
     }
 
     fn step(&self, sentence: &str, what: &str) {
@@ -156,12 +157,14 @@ impl Certificates {
         self.state().progress.step(now, sentence, what);
     }
 
-    pub(super) fn keep(&self, progress: &Progress) -> Result<()> {
-        self.state().progress.clone_from(progress);
-        match &self.0.authority {
-            Some(authority) => authority.folder.write_json(PROGRESS, progress),
-            None => Ok(()),
+    /// Changes what is kept of the tries. One at a time: what one has counted is in what the next one writes.
+    pub(super) fn keep<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> Result<T> {
+        let mut state = self.state();
+        let changed = change(&mut state.progress);
+        if let Some(authority) = &self.0.authority {
+            authority.folder.write_json(PROGRESS, &state.progress)?;
         }
+        Ok(changed)
     }
 }
 

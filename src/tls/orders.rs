@@ -73,6 +73,8 @@ pub struct Progress {
     /// When somebody wanted it tried at once, in the last hour.
     wishes: Vec<Timestamp>,
     pub steps: Vec<Step>,
+    /// Whether it is shown in the second of the ways there are that the names lead here: the first came to nothing.
+    pub by_other_way: bool,
 }
 
 impl Progress {

@@ -51,6 +51,17 @@ struct Document {
 }
 
 impl Failure {
+    /// Whether the port is what was wrong, so that a proof on another one may work.
+    pub fn blames_the_way(&self) -> bool {
+        match &self.kind {
+            Kind::WayUnknown => true,
+            Kind::Said { problem, .. } => {
+                ["connection", "unauthorized", "incorrectResponse", "tls"].contains(&problem.as_str())
+            }
+            _ => false,
+        }
+    }
+
     fn new(kind: Kind, raw: impl fmt::Display) -> Self {
         let raw: String = raw.to_string().chars().take(LONGEST_RAW).collect();
         Self { kind, name: None, raw }

@@ -56,7 +56,7 @@ impl Certificates {
             trouble,
             next_try: progress.next_try.filter(|_| progress.is_in_trouble()),
             names: self.0.names.clone(),
-            authority: authority.map(|authority| (authority.directory.title(), self.0.way)),
+            authority: authority.map(|authority| (authority.directory.title(), self.0.way_of(progress))),
             steps: progress.steps.clone(),
             under_way: self.0.under_way.load(Ordering::SeqCst),
             raw: progress

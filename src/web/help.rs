@@ -369,6 +369,11 @@ const MEANINGS: &[Meaning] = &[
         "An admin sets it, and switches on a time service (NTP). Certificates and signatures need the right time.",
     ),
     Meaning(
+        Reason::AddressTaken,
+        "This server can’t listen where it is to.",
+        "An admin stops the other program on that port, or chooses another one (server.listen).",
+    ),
+    Meaning(
         Reason::ConfigInvalid,
         "There is something wrong in the configuration of this server.",
         "Its admin finds file and line in the message.",

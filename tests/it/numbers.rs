@@ -470,7 +470,7 @@ async fn a_taken_address_stops_the_start_only_if_somebody_chose_it() {
         }
     };
     let refused = start(&format!("listen = \"{address}\"\n")).await;
-    assert_eq!(refused.reason(), Reason::ConfigInvalid);
+    assert_eq!(refused.reason(), Reason::AddressTaken);
     for part in ["metrics.listen", &address.to_string(), "another program", "ocm.toml:6"] {
         assert!(refused.to_string().contains(part), "{part}: {refused}");
     }

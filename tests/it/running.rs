@@ -151,6 +151,8 @@ fn what_needs_a_restart_is_named_and_stays_as_it_is() {
 #[test]
 fn nobody_is_refused_while_settings_are_read_again_and_who_was_under_way_ends_well() {
     let mut process = Process::new("");
+    // However long somebody takes: the grace is for who stops the whole server.
+    process.reconfigure("[server]\n", "[server]\nshutdown_grace = \"1s\"\n");
     process.start();
     let port = process.port;
     let other = free_port();
@@ -213,6 +215,18 @@ fn a_new_address_that_is_taken_changes_nothing() {
     process.wait_for("a refusal", |it| it.log().contains("are refused"));
     assert!(process.log().contains(&address.to_string()));
     assert_ne!(provider(&process).as_deref(), Some("After"));
+    // A start with it is one to be tried again: the other program may end.
+    assert_eq!(process.stop(), Some(0));
+    let (code, said) = process.code(&["serve", "--json"]);
+    assert_eq!(code, Some(75), "{said}");
+    assert!(
+        said.contains("address-taken") || said.contains("ADDRESS_TAKEN"),
+        "{said}"
+    );
+    assert!(
+        said.contains("another program") && said.contains("server.listen"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -237,7 +251,12 @@ fn t90_who_was_under_way_is_answered_and_nobody_half() {
             })
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(300));
+    // A listener that has been replaced meanwhile makes no difference.
+    let listen = format!("listen = [\"127.0.0.1:{port}\"]");
+    let both = format!("listen = [\"127.0.0.1:{port}\", \"127.0.0.1:{}\"]", free_port());
+    process.reconfigure(&listen, &both);
+    process.signal("HUP");
+    process.wait_for("the settings", |it| it.log().contains("are in force"));
     process.signal("TERM");
     process.wait_for("it to take nobody new", |it| {
         TcpStream::connect(("127.0.0.1", it.port)).is_err()

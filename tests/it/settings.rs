@@ -352,7 +352,7 @@ fn a_port_that_is_taken_is_named() {
         "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n"
     ));
     let (code, said) = serve(dir.path());
-    assert_eq!(code, Some(78), "{said}");
+    assert_eq!(code, Some(75), "{said}");
     assert!(
         said.contains("server.listen") && said.contains(&address.to_string()),
         "{said}"

@@ -274,6 +274,38 @@ async fn two_names_are_shown_to_lead_here_on_port_80() {
 }
 
 #[actix_web::test]
+async fn t84_where_port_443_leads_elsewhere_the_next_try_goes_by_port_80_and_so_do_those_after_it() {
+    if is_missing() {
+        return;
+    }
+    let place = Place::new();
+    let http = free_port();
+    let server = server(&place, |config| {
+        // Another socket than this one is listened on; what is asked is whether the setting names the port.
+        config.server.listen = Listen(vec!["127.0.0.1:443".parse().unwrap()]);
+        config.server.listen_http = Listen(vec![format!("127.0.0.1:{http}").parse().unwrap()]);
+    })
+    .await;
+    let pebble = place.open(http, 1, "127.0.0.1").await;
+    let status = advance(&server).await;
+    assert_eq!(code(&status), "tls-port-443", "{status:?}");
+    assert!(
+        status
+            .trouble
+            .unwrap()
+            .message()
+            .contains("next try goes by way of port 80")
+    );
+    assert_eq!(status.authority.unwrap().1, Way::Http01);
+    server.clock.step(5 * MINUTE);
+    let status = advance(&server).await;
+    assert!(status.trouble.is_none(), "{status:?} {}", pebble.log());
+    let server = server.restart().await;
+    let status = server.site().certificates.status();
+    assert_eq!(status.authority.unwrap().1, Way::Http01, "what worked is kept");
+}
+
+#[actix_web::test]
 async fn t84_an_account_that_the_authority_does_not_know_or_nobody_can_read_is_made_anew() {
     if is_missing() {
         return;
