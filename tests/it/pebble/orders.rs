@@ -1,11 +1,14 @@
 //! Orders, from the first to the one that renews it, and those that come to nothing.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use futures_util::future::Either;
+use futures_util::future::select;
 use ocmesh::api::Call;
 use ocmesh::client::Lookup;
 use ocmesh::clock::Timestamp;
@@ -406,7 +409,7 @@ async fn t84_an_order_that_is_cut_off_leaves_nothing_behind_and_waits_its_time()
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    futures_util::future::select(work, Box::pin(order)).await;
+    select(work, Box::pin(order)).await;
     let status = certificates.status();
     assert!(status.certificate.is_none() && !status.under_way, "{status:?}");
     assert_eq!(status.next_try, Some(server.clock.now().plus(5 * MINUTE)));
@@ -415,6 +418,27 @@ async fn t84_an_order_that_is_cut_off_leaves_nothing_behind_and_waits_its_time()
     server.clock.step(5 * MINUTE);
     assert!(advance(&server).await.certificate.is_some());
     assert_eq!(pebble.orders(), 2);
+}
+
+#[actix_web::test]
+async fn settings_are_read_again_while_an_order_waits_for_an_authority_that_says_nothing() {
+    let place = Place::new();
+    let _silent = TcpListener::bind(("127.0.0.1", place.port)).unwrap();
+    let mut server = server(&place, |_| {}).await;
+    let certificates = server.site().certificates.clone();
+    let mut work = Box::pin(certificates.work());
+    while !certificates.status().under_way {
+        let moment = tokio::time::sleep(Duration::from_millis(5));
+        select(work.as_mut(), Box::pin(moment)).await;
+    }
+    let mut config = (*server.config).clone();
+    config.server.name = "After".to_owned();
+    let reload = Box::pin(server.running.reload(config));
+    let Either::Right((reread, _work)) = select(work, reload).await else {
+        panic!("it never ends by itself");
+    };
+    assert_eq!(reread.unwrap().changed, ["server.name"]);
+    assert!(certificates.status().under_way, "the order is not given up for that");
 }
 
 #[actix_web::test]
