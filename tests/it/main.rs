@@ -43,4 +43,5 @@ mod signatures;
 mod slow_clients;
 mod telling;
 mod trust;
+mod upgrade;
 mod web;
