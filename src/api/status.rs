@@ -19,6 +19,7 @@ pub async fn status(site: &Site) -> Result<Value> {
     let ready = site.ready();
     let deliveries = every(async |page| site.outbox.list(&page).await).await?;
     let waiting = deliveries.iter().filter(|one| one.progress == Progress::Waiting);
+    let count = |progress| deliveries.iter().filter(|one| one.progress == progress).count();
     let admitted = every(async |page| {
         site.store
             .read(async |txn| txn.list::<Admission>(Key::ALL, &page).await)
@@ -40,9 +41,10 @@ pub async fn status(site: &Site) -> Result<Value> {
             "rules": rules.await?.len(),
         },
         "queue": {
-            "waiting": waiting.clone().count(),
-            "oldest": waiting.clone().map(|one| one.created).min().map(|at| at.to_string()),
-            "given_up": deliveries.len() - waiting.count(),
+            "waiting": count(Progress::Waiting),
+            "oldest": waiting.map(|one| one.created).min().map(|at| at.to_string()),
+            "held": count(Progress::Held),
+            "given_up": count(Progress::GivenUp),
         },
         "backup": backup.map(|made| json!({
             "at": made.at.to_string(),
