@@ -142,7 +142,10 @@ impl Notices {
         if !kept::is_news(txn, &["admins", topic, &notice.about, notice.sentence], now).await? {
             return Ok(());
         }
-        tracing::info!(topic, about = notice.about, "{}", notice.sentence);
+        let (said, about) = (words::logged(notice), notice.about.clone());
+        let person = notice.values.iter().find(|(name, _)| *name == words::PERSON);
+        let person = person.map(|(_, person)| person.clone());
+        txn.afterwards(move || tracing::warn!(topic, about, person, "{said}"));
         let told = Told {
             topic,
             about: &notice.about,
