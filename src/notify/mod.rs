@@ -126,6 +126,12 @@ impl Notices {
         })
     }
 
+    /// With what the one before it has in mind: other settings make a test before them no less true.
+    pub fn remembering(mut self, before: &Self) -> Self {
+        self.tested = Arc::clone(&before.tested);
+        self
+    }
+
     /// Has admins told; returns when that is on disk.
     pub async fn admins(&self, notice: Notice) -> Result<()> {
         let now = self.clock.now();
