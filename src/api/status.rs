@@ -87,7 +87,10 @@ fn sentence(status: &Status, now: Timestamp) -> String {
             held.not_after.day(),
             now.until(held.not_after).as_secs() / 86_400
         ),
-        (None, TlsMode::Acme) => "none yet, one is being ordered; until then one of our own".to_owned(),
+        (None, TlsMode::Acme) if status.trouble.is_none() || status.under_way => {
+            return "none yet, one is being ordered; until then one of our own".to_owned();
+        }
+        (None, TlsMode::Acme) => "none yet; until then one of our own".to_owned(),
         (None, TlsMode::SelfSigned) => "of an authority of our own".to_owned(),
         (None, _) => "from tls.cert_file".to_owned(),
     };
@@ -156,6 +159,12 @@ mod tests {
         );
         check(TlsMode::Files, Some(held("2026-05-30")), None, "ended 2026-05-30");
         let trouble = Error::new(Reason::NoAnswer, "The authority does not answer.");
-        check(TlsMode::Acme, None, Some(trouble), "none yet, one is being ordered");
+        check(TlsMode::Acme, None, None, "none yet, one is being ordered");
+        check(
+            TlsMode::Acme,
+            None,
+            Some(trouble),
+            "none yet; until then one of our own. The authority does not answer.",
+        );
     }
 }
