@@ -125,7 +125,7 @@ pub(super) async fn certificate(site: &Site) -> Result<Vec<Finding>> {
     Ok(vec![judge_certificate(&site.config, &status, site.clock.now())])
 }
 
-fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Finding {
+pub(super) fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Finding {
     const CHECK: &str = "certificate";
     let see = "Look at the page “Certificate”, or: ocmesh tls status";
     let url = &config.server.public_url;

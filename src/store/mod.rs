@@ -334,6 +334,15 @@ impl Store {
     }
 }
 
+/// Whether a start would find a database in `dir`, as far as that can be told without changing it.
+///
+/// # Errors
+///
+/// [`Reason::DataDamaged`], [`Reason::ConfigInvalid`]: what a start would refuse, too.
+pub fn look(dir: &Path) -> Result<bool> {
+    dir::look(dir)
+}
+
 /// All that was kept at one moment, in the order of its names; see [`Store::snapshot`].
 pub struct Snapshot {
     engine: Arc<Engine>,
