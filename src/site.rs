@@ -170,6 +170,10 @@ impl Site {
         let client = Client::new(&config, Arc::clone(&world.lookup))?;
         let mail = Mail::new(&config)?;
         let notices = Notices::new(&config, store.clone(), mail.clone(), client.clone(), clock.clone())?;
+        let notices = match before {
+            Some(before) => notices.remembering(&before.notices),
+            None => notices,
+        };
         let homes = match before {
             Some(before) => before.homes.clone(),
             None => Homes::open(&config.server.data_dir.join("files")).await?,
@@ -205,6 +209,11 @@ impl Site {
             shares.clone(),
             homes.clone(),
         );
+        let token_file = config.metrics.token_file.as_deref();
+        let numbers_token = token_file
+            .map(|file| secret_file("metrics.token_file", file))
+            .transpose()?;
+        // Last of what may fail: from here on, certificates that stay are told about by the new settings.
         let certificates = match same.filter(|same| same.keeps_certificates(&config)) {
             Some(same) => {
                 same.certificates.tell_by(notices.clone());
@@ -214,10 +223,6 @@ impl Site {
         };
         let users = Users::new(store.clone(), config.accounts.clone());
         let backups = Backups::new(Arc::clone(&config), store.clone(), notices.clone());
-        let token_file = config.metrics.token_file.as_deref();
-        let numbers_token = token_file
-            .map(|file| secret_file("metrics.token_file", file))
-            .transpose()?;
         Ok(Self {
             certificates,
             numbers_token,

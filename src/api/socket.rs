@@ -92,7 +92,7 @@ async fn call(site: Data<Site>, request: HttpRequest, payload: Payload) -> HttpR
     let answer = async {
         let outcome = traced::unharmed(&site.metrics, work).await.unwrap_or_else(Err);
         match &outcome {
-            Ok(_) => tracing::info!(who = %caller(&request).who, "Answered a command"),
+            Ok(_) => tracing::info!(person = caller(&request).who.to_string(), "Answered a command"),
             Err(error) => answer::log(error),
         }
         outcome

@@ -19,6 +19,7 @@ pub async fn status(site: &Site) -> Result<Value> {
     let ready = site.ready();
     let deliveries = every(async |page| site.outbox.list(&page).await).await?;
     let waiting = deliveries.iter().filter(|one| one.progress == Progress::Waiting);
+    let count = |progress| deliveries.iter().filter(|one| one.progress == progress).count();
     let admitted = every(async |page| {
         site.store
             .read(async |txn| txn.list::<Admission>(Key::ALL, &page).await)
@@ -40,9 +41,10 @@ pub async fn status(site: &Site) -> Result<Value> {
             "rules": rules.await?.len(),
         },
         "queue": {
-            "waiting": waiting.clone().count(),
-            "oldest": waiting.clone().map(|one| one.created).min().map(|at| at.to_string()),
-            "given_up": deliveries.len() - waiting.count(),
+            "waiting": count(Progress::Waiting),
+            "oldest": waiting.map(|one| one.created).min().map(|at| at.to_string()),
+            "held": count(Progress::Held),
+            "given_up": count(Progress::GivenUp),
         },
         "backup": backup.map(|made| json!({
             "at": made.at.to_string(),
@@ -85,7 +87,10 @@ fn sentence(status: &Status, now: Timestamp) -> String {
             held.not_after.day(),
             now.until(held.not_after).as_secs() / 86_400
         ),
-        (None, TlsMode::Acme) => "none yet, one is being ordered; until then one of our own".to_owned(),
+        (None, TlsMode::Acme) if status.trouble.is_none() || status.under_way => {
+            return "none yet, one is being ordered; until then one of our own".to_owned();
+        }
+        (None, TlsMode::Acme) => "none yet; until then one of our own".to_owned(),
         (None, TlsMode::SelfSigned) => "of an authority of our own".to_owned(),
         (None, _) => "from tls.cert_file".to_owned(),
     };
@@ -154,6 +159,12 @@ mod tests {
         );
         check(TlsMode::Files, Some(held("2026-05-30")), None, "ended 2026-05-30");
         let trouble = Error::new(Reason::NoAnswer, "The authority does not answer.");
-        check(TlsMode::Acme, None, Some(trouble), "none yet, one is being ordered");
+        check(TlsMode::Acme, None, None, "none yet, one is being ordered");
+        check(
+            TlsMode::Acme,
+            None,
+            Some(trouble),
+            "none yet; until then one of our own. The authority does not answer.",
+        );
     }
 }

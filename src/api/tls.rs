@@ -15,6 +15,7 @@ pub fn status(site: &Site) -> Value {
     json!({
         "mode": status.mode.as_str(),
         "names": status.names,
+        "certificate_names": certificate.map(|one| &one.names),
         "issuer": certificate.map(|one| one.issuer.as_str()),
         "not_before": certificate.map(|one| one.not_before.to_string()),
         "not_after": certificate.map(|one| one.not_after.to_string()),

@@ -1,14 +1,13 @@
 //! Where a server listens: addresses, and the socket for commands.
 
 use std::io;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use crate::config::Listen;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -61,7 +60,6 @@ impl Sockets {
     }
 }
 
-/// On a machine without IPv6, "every address" is every IPv4 address.
 fn bind<T>(setting: &str, address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> Result<T> {
     let refused = |cause: io::Error| {
         let hint = match cause.kind() {
@@ -77,22 +75,16 @@ fn bind<T>(setting: &str, address: SocketAddr, bind: impl Fn(SocketAddr) -> io::
         };
         Error::new(reason, format!("{setting}: {address}: {cause}{hint}"))
     };
-    match bind(address) {
-        Err(cause) if address.ip() == Ipv6Addr::UNSPECIFIED && has_no_ipv6(&cause) => {
-            let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-            tracing::warn!(
-                setting,
-                "This machine has no IPv6: {instead} is listened on in place of {address}"
-            );
-            bind(instead).map_err(refused)
-        }
-        outcome => outcome.map_err(refused),
-    }
-}
-
-fn has_no_ipv6(cause: &io::Error) -> bool {
-    // EAFNOSUPPORT has no kind of its own.
-    cause.kind() == io::ErrorKind::AddrNotAvailable || cause.raw_os_error() == Some(97)
+    bind(address).or_else(|cause| {
+        let Some(instead) = Listen::instead(address, &cause) else {
+            return Err(refused(cause));
+        };
+        tracing::warn!(
+            setting,
+            "This machine has no IPv6: {instead} is listened on in place of {address}"
+        );
+        bind(instead).map_err(refused)
+    })
 }
 
 /// A socket left by a server that was killed is in the way of the next one; a socket somebody answers on is not ours.

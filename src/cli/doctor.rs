@@ -26,6 +26,8 @@ use crate::error::Result;
 
 /// What a failed check ends in.
 const FAILED: u8 = 1;
+/// What a look without a server ends in: all that it could not see may be wrong.
+const NOT_REACHED: u8 = 4;
 
 #[derive(Debug, clap::Args)]
 pub struct Doctor {
@@ -55,6 +57,7 @@ impl Doctor {
         match outcome {
             Ok(report) => match (report["verdict"].as_str(), self.strict) {
                 (Some("bad"), _) | (Some("warn"), true) => ExitCode::from(FAILED),
+                _ if !runs(&report) => ExitCode::from(NOT_REACHED),
                 _ => ExitCode::SUCCESS,
             },
             Err(error) => failed(&error, global.json),
@@ -98,6 +101,7 @@ fn show(report: &Value, json: bool) -> Result<String> {
         .iter()
         .filter(|finding| finding["state"] == "warn" || finding["state"] == "bad");
     let mut lines = vec![match needing.count() {
+        0 if !runs(report) => "The server does not run; what could be looked at is well.".to_owned(),
         0 => "All well".to_owned(),
         1 => "1 thing needs you".to_owned(),
         number => format!("{number} things need you"),
@@ -114,6 +118,14 @@ fn show(report: &Value, json: bool) -> Result<String> {
         line.trim_end().to_owned()
     }));
     Ok(lines.join("\n"))
+}
+
+/// Whether a server was asked, or none was to be.
+fn runs(report: &Value) -> bool {
+    let findings = report["findings"].as_array().into_iter().flatten();
+    !findings
+        .into_iter()
+        .any(|finding| finding["check"] == "server" && finding["state"] == "unknown")
 }
 
 /// Says what will be in the file before it is written.

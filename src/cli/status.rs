@@ -89,6 +89,10 @@ fn queue(answer: &Value) -> String {
         0 => "empty".to_owned(),
         some => format!("{some} waiting since {}", table::field(queue, "oldest")),
     };
+    let held = queue["held"].as_u64().unwrap_or(0);
+    if held > 0 {
+        said.push_str(&format!(", {held} held since the restore: ocmesh backup review"));
+    }
     if given_up > 0 {
         said.push_str(&format!(", {given_up} given up: ocmesh queue list"));
     }
@@ -133,7 +137,7 @@ mod tests {
             "ready": true, "version": "1.0.0", "uptime": 200_000, "address": "https://cloud.example.org",
             "certificate": { "sentence": "of A\n\u{1b}[31m, until 2026-08-30" }, "mode": "invite",
             "servers": { "admitted": 3, "rules": 1 },
-            "queue": { "waiting": 2, "oldest": "2026-06-01T00:00:00Z", "given_up": 1 },
+            "queue": { "waiting": 2, "oldest": "2026-06-01T00:00:00Z", "held": 4, "given_up": 1 },
             "backup": null, "storage": { "database": 4096, "free": 1 << 30, "data_dir": "/var/lib/ocm" },
         });
         let said = screen(&answer);
@@ -144,6 +148,8 @@ mod tests {
             "3 let in",
             "1 rule",
             "2 waiting",
+            "4 held since the restore: ocmesh backup review",
+            "1 given up: ocmesh queue list",
             "4.0 KiB",
         ] {
             assert!(said.contains(part), "{part}: {said}");

@@ -31,29 +31,38 @@ impl Verb {
                     false => Err(Error::new(Reason::Conflict, "Not all is well.")),
                 })
             }
-            Self::Renew => Request::new(Call::TlsRenew, |answer| {
-                let next = match table::field(answer, "mode").as_str() {
-                    "acme" => "A certificate is being ordered. See how it goes: ocmesh tls status\n",
-                    _ => "",
-                };
-                format!("{next}{}", status(answer))
-            }),
+            Self::Renew => Request::new(Call::TlsRenew, renewed),
             Self::Ca => Request::new(Call::TlsCa, |answer| table::field(answer, "pem").trim_end().to_owned()),
         }
     }
 }
 
+/// An order takes its time: what was the matter until now says nothing of it.
+fn renewed(answer: &Value) -> String {
+    match table::field(answer, "mode").as_str() {
+        "acme" => "A certificate is being ordered. See how it goes: ocmesh tls status".to_owned(),
+        _ => status(answer),
+    }
+}
+
 fn status(answer: &Value) -> String {
     let field = |name: &str| table::clean(&table::field(answer, name));
-    let names = answer["names"].as_array().map_or_else(String::new, |names| {
-        names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-    });
-    let mut lines = vec![format!("mode        {}", field("mode")), format!("names       {names}")];
+    let names = |key: &str| {
+        let names = answer[key].as_array().into_iter().flatten();
+        table::clean(&names.filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+    };
+    let mut lines = vec![
+        format!("mode        {}", field("mode")),
+        format!("names       {}", names("names")),
+    ];
     let mut line = |label: &str, text: String| {
         if !text.is_empty() {
             lines.push(format!("{label:12}{text}"));
         }
     };
+    if names("certificate_names") != names("names") {
+        line("made for", names("certificate_names"));
+    }
     line("issuer", field("issuer"));
     if !field("not_after").is_empty() {
         line(

@@ -1,6 +1,9 @@
 //! Values that a setting may have: each is read from its text once, and is right from then on.
 
 use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -111,6 +114,16 @@ impl<'de> Deserialize<'de> for DocumentUrl {
 /// One address or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen(pub Vec<SocketAddr>);
+
+impl Listen {
+    /// What is listened on where an address can't be: on a machine without IPv6, "every address" is every IPv4 address.
+    pub fn instead(address: SocketAddr, cause: &io::Error) -> Option<SocketAddr> {
+        // EAFNOSUPPORT has no kind of its own.
+        let has_no_ipv6 = cause.kind() == io::ErrorKind::AddrNotAvailable || cause.raw_os_error() == Some(97);
+        (address.ip() == Ipv6Addr::UNSPECIFIED && has_no_ipv6)
+            .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+    }
+}
 
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -36,8 +36,9 @@ pub const CONTENTS: [(&str, &str); 6] = [
 
 /// What ends a secret in a line.
 const ENDS: [char; 11] = [' ', '&', '"', '\'', ',', ';', '<', '>', ')', '}', '#'];
-/// What a secret stands behind, whoever wrote it there.
-const BEFORE_SECRETS: [&str; 9] = [
+/// What a secret stands behind, whoever wrote it there; and the name of a person, as our own log has it.
+const BEFORE_SECRETS: [&str; 10] = [
+    "person=",
     "token=",
     "code=",
     "password=",
@@ -163,7 +164,7 @@ fn bare(value: &str) -> String {
 fn masked(text: &str) -> String {
     let lines: Vec<_> = text
         .lines()
-        .map(|line| without_people(&without_who(&without_secrets(line))))
+        .map(|line| without_people(&without_secrets(line)))
         .collect();
     lines.join("\n")
 }
@@ -179,11 +180,15 @@ fn without_secrets(line: &str) -> String {
         .min_by_key(|(at, word)| (*at, usize::MAX - word.len()))
     {
         let mut begins = at + word.len();
-        // Of what stands in quotes, all up to the next one. Codes of errors do, too, and help.
-        if *word != *"code=" && lower[begins..].starts_with('"') {
-            begins += 1;
-        }
-        let ends = lower[begins..].find(ENDS).map_or(lower.len(), |length| begins + length);
+        // Of what stands in quotes, all up to the one that ends it. Codes of errors do, too, and help.
+        let length = match lower[begins..].strip_prefix('"') {
+            Some(quoted) if *word != *"code=" => {
+                begins += 1;
+                closing_quote(quoted)
+            }
+            _ => lower[begins..].find(ENDS),
+        };
+        let ends = length.map_or(lower.len(), |length| begins + length);
         masked.push_str(&line[from..begins]);
         if ends > begins {
             masked.push('…');
@@ -194,20 +199,14 @@ fn without_secrets(line: &str) -> String {
     masked
 }
 
-/// Who asked stays if it is a server, and not if it is a person of this one.
-fn without_who(line: &str) -> String {
-    const WHO: &str = "who=";
-    let Some(at) = line.find(WHO).map(|at| at + WHO.len()) else {
-        return line.to_owned();
-    };
-    let (before, rest) = line.split_at(at);
-    let quote = if rest.starts_with('"') { "\"" } else { "" };
-    let said = &rest[quote.len()..];
-    let ends = said.find(['"', ' ']).unwrap_or(said.len());
-    match said[..ends].contains(['.', ':']) || ends == 0 {
-        true => line.to_owned(),
-        false => format!("{before}{quote}…{}", &said[ends..]),
-    }
+/// Where what was begun by a quote ends. One behind a backslash belongs to the text.
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })
 }
 
 fn without_people(line: &str) -> String {
@@ -245,15 +244,24 @@ mod tests {
         check("ünïcödé token=canary", "ünïcödé token=…");
         check("alone @ here, and none", "alone @ here, and none");
         check("two a@b c@d", "two …@b …@d");
-        check("token=\"canary\" secret=\"ca nary\"", "token=\"…\" secret=\"… nary\"");
+        check("token=\"canary\" secret=\"ca nary\" x", "token=\"…\" secret=\"…\" x");
+        check("secret=\"ca \\\"n\\\"ary\" x", "secret=\"…\" x");
+        check("secret=\"ca nary", "secret=\"…");
         check("Refused code=\"invite-unknown\"", "Refused code=\"invite-unknown\"");
-        check("Answered GET ms=3 who=\"ada\" id=7", "Answered GET ms=3 who=\"…\" id=7");
-        check("Answered GET who=ada", "Answered GET who=…");
         check(
-            "Answered GET who=\"b.example\" id=7",
-            "Answered GET who=\"b.example\" id=7",
+            "Answered GET ms=3 person=\"ada\" id=7",
+            "Answered GET ms=3 person=\"…\" id=7",
         );
-        check("Answered GET who=\"\" id=7", "Answered GET who=\"\" id=7");
+        check(
+            "Answered GET person=\"ada.lovelace\" id=7",
+            "Answered GET person=\"…\" id=7",
+        );
+        check("Answered GET person=ada", "Answered GET person=…");
+        check(
+            "Answered GET peer=\"b.example\" id=7",
+            "Answered GET peer=\"b.example\" id=7",
+        );
+        check("Answered GET person=\"\" id=7", "Answered GET person=\"\" id=7");
     }
 
     #[test]

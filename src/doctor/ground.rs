@@ -13,18 +13,25 @@ use crate::clock::Timestamp;
 use crate::clock::WRITTEN;
 use crate::config;
 use crate::config::Config;
+use crate::config::Listen;
 use crate::config::Size;
 use crate::config::TlsMode;
+use crate::doctor::inside;
+use crate::error::Reason;
 use crate::files::Left;
 use crate::files::Room;
 use crate::findings::Finding;
+use crate::store;
+use crate::tls;
 
 /// All of it, for whoever has no server to ask.
 pub fn without_server(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut all = vec![lock(config)];
     all.extend(settings(config));
     all.extend(permissions(config));
+    all.push(store(config));
     all.extend(secrets(config));
+    all.push(certificate(config, now));
     all.extend(disk(config));
     all.push(clock(now));
     all.extend(free_ports(config));
@@ -33,13 +40,21 @@ pub fn without_server(config: &Config, now: Timestamp) -> Vec<Finding> {
 
 /// The name of a user of this machine; the number of one that has none, as in a container.
 pub fn user_name(id: u32) -> String {
+    named(id).unwrap_or_else(|| format!("user {id}"))
+}
+
+/// A user of this machine as commands take one.
+fn for_commands(id: u32) -> String {
+    named(id).unwrap_or_else(|| id.to_string())
+}
+
+fn named(id: u32) -> Option<String> {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = users.lines().find_map(|line| {
+    users.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
         (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
-    });
-    named.unwrap_or_else(|| format!("user {id}"))
+    })
 }
 
 fn lock(config: &Config) -> Finding {
@@ -145,7 +160,10 @@ pub(super) fn permissions(config: &Config) -> Vec<Finding> {
             found.push(Finding::bad(
                 "permissions",
                 format!("{path} belongs to {owner}, and the folder of data to {ours}: one of them can’t use it."),
-                format!("Stop the server and give all of it to {ours}: chown -R {ours} {shown}"),
+                format!(
+                    "Stop the server and give all of it to {ours}: chown -R {} {shown}",
+                    for_commands(about.uid())
+                ),
             ));
             break;
         }
@@ -156,7 +174,10 @@ pub(super) fn permissions(config: &Config) -> Vec<Finding> {
         found.push(Finding::bad(
             "permissions",
             format!("{shown} belongs to {owner}, and this runs as {ours}."),
-            format!("Run it as {owner}, or give the data to {ours}: chown -R {ours} {shown}"),
+            format!(
+                "Run it as {owner}, or give the data to {ours}: chown -R {} {shown}",
+                for_commands(own)
+            ),
         ));
     }
     // What is inside a folder that nobody else may enter is closed, too.
@@ -173,6 +194,52 @@ pub(super) fn permissions(config: &Config) -> Vec<Finding> {
         found.push(Finding::ok("permissions", fine));
     }
     found
+}
+
+/// Whether a start would find its database. All of it is read only then, for to open it changes it.
+fn store(config: &Config) -> Finding {
+    let data = config.server.data_dir.display();
+    match store::look(&config.server.data_dir) {
+        Ok(true) => Finding::ok(
+            "store",
+            format!("There is a database in {data}; a start reads all of it."),
+        ),
+        Ok(false) => Finding::ok(
+            "store",
+            format!("There is no database in {data} yet; the first start makes it."),
+        ),
+        Err(error) if error.reason() == Reason::DataDamaged => Finding::bad(
+            "store",
+            format!("No server can start: {error}"),
+            "Put a backup in its place: ocmesh restore FILE",
+        ),
+        Err(error) => Finding::bad(
+            "store",
+            format!("No server can start: {error}"),
+            "Let the user that the server runs as read it.",
+        ),
+    }
+}
+
+/// The certificate that a start would show, or what it needs to order one.
+fn certificate(config: &Config, now: Timestamp) -> Finding {
+    const CHECK: &str = "certificate";
+    match tls::foreseen(config) {
+        Err(error) => Finding::bad(
+            CHECK,
+            format!("No server can start with these settings: {error}"),
+            "Mend what is named there, and look again.",
+        ),
+        Ok(status) if status.mode.is_here() && status.certificate.is_none() => match status.trouble {
+            Some(why) => Finding::warn(
+                CHECK,
+                why.to_string(),
+                "Add the port to server.listen or server.listen_http.",
+            ),
+            None => Finding::ok(CHECK, "The server gets or makes its certificate itself once it runs."),
+        },
+        Ok(status) => inside::judge_certificate(config, &status, now),
+    }
 }
 
 /// What lies in the folder of data, without people's files: there may be many.
@@ -201,11 +268,11 @@ pub(super) fn secrets(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut fine = 0;
     for (setting, file) in named {
-        let Some(file) = file.map(|file| given(file)) else {
+        let Some(file) = file else {
             continue;
         };
         let shown = file.display();
-        match File::open(&file).and_then(|open| open.metadata()) {
+        match File::open(file).and_then(|open| open.metadata()) {
             Ok(about) if about.mode() & 0o007 != 0 => found.push(Finding::bad(
                 "secrets",
                 format!("Every user of this machine can read {shown} ({setting})."),
@@ -234,13 +301,6 @@ pub(super) fn secrets(config: &Config) -> Vec<Finding> {
         });
     }
     found
-}
-
-/// Where a secret is: what a service manager hands over is in a folder of its own.
-fn given(file: &Path) -> PathBuf {
-    let handed = std::env::var_os("CREDENTIALS_DIRECTORY").zip(file.file_name());
-    let handed = handed.map(|(folder, name)| PathBuf::from(folder).join(name));
-    handed.filter(|path| path.is_file()).unwrap_or_else(|| file.to_owned())
 }
 
 /// Room for data, files and backups.
@@ -313,34 +373,50 @@ pub(super) fn clock(now: Timestamp) -> Finding {
 
 /// Whether a server could listen where it is to.
 fn free_ports(config: &Config) -> Vec<Finding> {
-    let server = &config.server;
-    let addresses = server.listen.0.iter().chain(&server.listen_http.0);
-    let mut found: Vec<_> = addresses.filter_map(taken).collect();
+    let mut found: Vec<_> = addresses(config)
+        .filter_map(|(setting, address)| taken(setting, address))
+        .collect();
     if found.is_empty() {
         found.push(Finding::ok("ports", "The ports that the server listens on are free."));
     }
     found
 }
 
-fn taken(address: &SocketAddr) -> Option<Finding> {
+/// Where a server listens, each with the setting that says so. Port 0 is any that is free.
+pub(super) fn addresses(config: &Config) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+    let server = &config.server;
+    let all = server.listen.0.iter().map(|address| ("server.listen", *address));
+    let plain = server.listen_http.0.iter().filter(|_| config.tls_mode().is_here());
+    all.chain(plain.map(|address| ("server.listen_http", *address)))
+        .chain(config.metrics.listen.0.map(|address| ("metrics.listen", address)))
+        .filter(|(_, address)| address.port() != 0)
+}
+
+fn taken(setting: &str, address: SocketAddr) -> Option<Finding> {
     use std::io::ErrorKind;
-    let cause = TcpListener::bind(address).err()?;
+    let refused = |address: SocketAddr| TcpListener::bind(address).err();
+    let cause = refused(address)?;
+    let cause = match Listen::instead(address, &cause) {
+        Some(instead) => refused(instead)?,
+        None => cause,
+    };
     let (sentence, remedy) = match cause.kind() {
         ErrorKind::AddrInUse => (
             format!("Another program listens at {address}."),
-            "Stop it, or choose another port in server.listen.",
+            format!("Stop it, or choose another port in {setting}."),
         ),
         ErrorKind::PermissionDenied => (
             format!("This user may not listen at {address}: ports below 1024 need a right of their own."),
-            "Run it as a service (ocmesh service install), or: setcap cap_net_bind_service=+ep /path/to/ocmesh",
+            "Run it as a service (ocmesh service install), or: setcap cap_net_bind_service=+ep /path/to/ocmesh"
+                .to_owned(),
         ),
         ErrorKind::AddrNotAvailable => (
             format!("This machine has no address {address} to listen at."),
-            "Mend server.listen: an address of this machine, or [::] for all of them.",
+            format!("Mend {setting}: an address of this machine, or [::] for all of them."),
         ),
         _ => (
             format!("Nothing can listen at {address}: {cause}."),
-            "Mend server.listen.",
+            format!("Mend {setting}."),
         ),
     };
     Some(Finding::bad("ports", sentence, remedy))

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use crate::backup::review;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::Size;
 use crate::config::TlsMode;
 use crate::doctor::ground;
 use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
 use crate::findings::Finding;
 use crate::keys::State as Stage;
@@ -65,6 +67,12 @@ pub(super) async fn store(site: &Site) -> Result<Vec<Finding>> {
             "The disk is nearly full: the database takes no changes until there is room again.",
             "Make room; it goes on by itself then.",
         ),
+        // The server opens it anew by itself once there is room.
+        store::State::Stopped(why) if why.reason() == Reason::DiskFull => Finding::bad(
+            "store",
+            format!("The database takes no changes: {why}"),
+            "Make room; it goes on by itself then.",
+        ),
         store::State::Stopped(why) => Finding::bad(
             "store",
             format!("The database takes no changes: {why}"),
@@ -117,7 +125,7 @@ pub(super) async fn certificate(site: &Site) -> Result<Vec<Finding>> {
     Ok(vec![judge_certificate(&site.config, &status, site.clock.now())])
 }
 
-fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Finding {
+pub(super) fn judge_certificate(config: &Config, status: &Status, now: Timestamp) -> Finding {
     const CHECK: &str = "certificate";
     let see = "Look at the page “Certificate”, or: ocmesh tls status";
     let url = &config.server.public_url;
@@ -261,9 +269,14 @@ pub(super) async fn queue(site: &Site) -> Result<Vec<Finding>> {
 
 fn judge_queue(deliveries: &[Delivery], longest_wait: Duration, now: Timestamp) -> Vec<Finding> {
     const CHECK: &str = "queue";
-    let (given_up, waiting): (Vec<_>, Vec<_>) = deliveries
-        .iter()
-        .partition(|delivery| delivery.progress == Progress::GivenUp);
+    let (mut waiting, mut given_up, mut held) = (Vec::new(), Vec::new(), 0);
+    for delivery in deliveries {
+        match delivery.progress {
+            Progress::Waiting => waiting.push(delivery),
+            Progress::GivenUp => given_up.push(delivery),
+            Progress::Held => held += 1,
+        }
+    }
     let mut found = Vec::new();
     if !given_up.is_empty() {
         let number = given_up.len();
@@ -294,11 +307,32 @@ fn judge_queue(deliveries: &[Delivery], longest_wait: Duration, now: Timestamp) 
     }
     if found.is_empty() {
         found.push(match waiting.len() {
+            0 if held > 0 => Finding::ok(CHECK, "Nothing is on its way but what waits since the restore."),
             0 => Finding::ok(CHECK, "Nothing is waiting."),
             number => Finding::ok(CHECK, format!("Messages on their way: {number}.")),
         });
     }
     found
+}
+
+/// What came back with a backup and does nothing until somebody has looked at it (T-86); nothing where there is none.
+pub(super) async fn restored(site: &Site) -> Result<Vec<Finding>> {
+    let held = review::held(&site.shares, &site.invites, &site.outbox).await?;
+    Ok(Vec::from_iter(judge_restored(held.numbers())))
+}
+
+fn judge_restored(held: review::Numbers) -> Option<Finding> {
+    let number = held.shares + held.invites + held.deliveries;
+    (number > 0).then(|| {
+        Finding::warn(
+            "backup-review",
+            format!(
+                "Shares, invitations and messages that wait since the restore: {number}. None is used or sent before \
+                 somebody has looked at it."
+            ),
+            "Look at them on the page “Backups” and confirm those that are still right; or: ocmesh backup review",
+        )
+    })
 }
 
 pub(super) async fn directories(site: &Site) -> Result<Vec<Finding>> {
@@ -369,7 +403,6 @@ mod tests {
     use super::*;
     use crate::config::Span;
     use crate::config::TlsMode;
-    use crate::error::Reason;
     use crate::findings::State;
     use crate::ocm::address::Provider;
     use crate::outbox::Cargo;
@@ -541,6 +574,9 @@ mod tests {
         let mut over = delivery(NOW);
         over.progress = Progress::GivenUp;
         expect(&judge(over), State::Warn, "1, to b.example", "ocmesh queue list");
+        let mut held = delivery(NOW.minus(DAY));
+        held.progress = Progress::Held;
+        expect(&judge(held), State::Ok, "since the restore", "");
         let many = ["e", "d", "c", "b", "a", "a"].into_iter().map(str::to_owned);
         assert_eq!(names(many), "a, b, c, …");
     }

@@ -41,6 +41,7 @@ pub async fn examine(site: &Site, outside: bool) -> Result<Vec<Finding>> {
         bounded("certificate", Box::pin(inside::certificate(site))),
         bounded("proxy", Box::pin(inside::proxy(site))),
         bounded("backup", Box::pin(inside::backup(site))),
+        bounded("backup-review", Box::pin(inside::restored(site))),
         bounded("queue", Box::pin(inside::queue(site))),
         bounded("directories", Box::pin(inside::directories(site))),
         bounded("peers", Box::pin(inside::peers(site))),

@@ -13,6 +13,7 @@ use url::Url;
 use crate::client::guard::is_special;
 use crate::config::Mode;
 use crate::config::TlsMode;
+use crate::doctor::ground;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -69,13 +70,13 @@ pub(super) async fn ports(site: &Site) -> Result<Vec<Finding>> {
     const CHECK: &str = "ports";
     let server = &site.config.server;
     let mut found = Vec::new();
-    for address in server.listen.0.iter().chain(&server.listen_http.0) {
-        let here = reached_at(*address);
-        let connected = tokio::time::timeout(SHORTLY, tokio::net::TcpStream::connect(here)).await;
-        if !matches!(connected, Ok(Ok(_))) {
+    for (setting, address) in ground::addresses(&site.config) {
+        let here = reached_at(address);
+        if !is_answered(&here).await {
+            let here = here[0];
             found.push(Finding::bad(
                 CHECK,
-                format!("Nobody answers at {here}, where this server is to listen."),
+                format!("Nobody answers at {here}, where this server is to listen ({setting})."),
                 "Look into the log; a firewall of this machine may forbid even this. Start the server again.",
             ));
         }
@@ -99,14 +100,25 @@ pub(super) async fn ports(site: &Site) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// An address for all interfaces is reached at the one of this machine alone.
-fn reached_at(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+async fn is_answered(addresses: &[SocketAddr]) -> bool {
+    for address in addresses {
+        let connected = tokio::time::timeout(SHORTLY, tokio::net::TcpStream::connect(address)).await;
+        if matches!(connected, Ok(Ok(_))) {
+            return true;
+        }
+    }
+    false
+}
+
+/// An address for all interfaces is reached at the one of this machine alone; every address of IPv6 is also every one of
+/// IPv4, and where there is no IPv6, nothing else.
+fn reached_at(address: SocketAddr) -> Vec<SocketAddr> {
+    let ips = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![Ipv4Addr::LOCALHOST.into()],
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
+        ip => vec![ip],
     };
-    SocketAddr::new(ip, address.port())
+    ips.into_iter().map(|ip| SocketAddr::new(ip, address.port())).collect()
 }
 
 fn public_port(site: &Site) -> u16 {
@@ -126,7 +138,9 @@ pub(super) async fn dns(site: &Site) -> Result<Vec<Finding>> {
         )]);
     }
     let mut found = Vec::new();
+    // A name with a star is that of many, and leads nowhere itself.
     let more = site.config.tls.names.iter().map(String::as_str);
+    let more = more.filter(|name| !name.contains('*'));
     for name in std::iter::once(provider.host()).chain(more) {
         found.push(match site.client.addresses(name).await {
             Ok(ips) if !ips.is_empty() => judge_addresses(name, &ips),
@@ -345,6 +359,18 @@ mod tests {
         check(&[-3, 2, 9_000], State::Ok, "fits those of most servers (3");
         check(&[300, 301, 0], State::Bad, "300 s behind");
         check(&[-86_400, -86_401, -86_399], State::Bad, "86400 s ahead");
+    }
+
+    #[test]
+    fn all_addresses_are_reached_at_this_machine_with_ipv6_or_without() {
+        let check = |address: &str, expected: &[&str]| {
+            let reached = reached_at(address.parse().unwrap());
+            let reached: Vec<_> = reached.iter().map(ToString::to_string).collect();
+            assert_eq!(reached, expected, "{address}");
+        };
+        check("[::]:443", &["[::1]:443", "127.0.0.1:443"]);
+        check("0.0.0.0:80", &["127.0.0.1:80"]);
+        check("192.0.2.7:80", &["192.0.2.7:80"]);
     }
 
     #[test]

@@ -93,10 +93,14 @@ where
                 Err(answer::Refusal(panicked).into())
             }
         };
-        let (route, who) = match &answer {
-            Ok(response) => (route(response.request()), who(response.request())),
-            Err(_) => (OTHER.to_owned(), String::new()),
+        let (route, peer, person) = match &answer {
+            Ok(response) => {
+                let (peer, person) = asked_by(response.request());
+                (route(response.request()), peer, person)
+            }
+            Err(_) => (OTHER.to_owned(), None, None),
         };
+        let (peer, person) = (peer.as_deref(), person.as_deref());
         answer = match answer {
             Ok(mut response) => {
                 mark(response.headers_mut(), &id);
@@ -114,9 +118,25 @@ where
         let took = begun.elapsed();
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         if NOT_WORTH_A_LINE.contains(&route.as_str()) {
-            tracing::debug!(method, route, status, ms, who, "Answered {method} {route}: {status}");
+            tracing::debug!(
+                method,
+                route,
+                status,
+                ms,
+                peer,
+                person,
+                "Answered {method} {route}: {status}"
+            );
         } else {
-            tracing::info!(method, route, status, ms, who, "Answered {method} {route}: {status}");
+            tracing::info!(
+                method,
+                route,
+                status,
+                ms,
+                peer,
+                person,
+                "Answered {method} {route}: {status}"
+            );
         }
         site.metrics.request(route, method, status, took);
         answer
@@ -135,13 +155,14 @@ fn route(request: &HttpRequest) -> String {
     request.match_pattern().unwrap_or_else(|| OTHER.to_owned())
 }
 
-/// A server that has proved who it is, or a person who has.
-fn who(request: &HttpRequest) -> String {
+/// A server that has proved who it is, or a person who has. They stand in fields of their own: a name here may look like
+/// that of a server, and what is handed to helpers names no person (T-44).
+fn asked_by(request: &HttpRequest) -> (Option<String>, Option<String>) {
     let known = request.extensions();
-    if let Some(Sender(peer)) = known.get::<Sender>() {
-        return peer.to_string();
+    match known.get::<Sender>() {
+        Some(Sender(peer)) => (Some(peer.to_string()), None),
+        None => (None, known.get::<Asked>().map(|asked| asked.0.clone())),
     }
-    known.get::<Asked>().map_or_else(String::new, |asked| asked.0.clone())
 }
 
 fn mark(headers: &mut HeaderMap, id: &str) {

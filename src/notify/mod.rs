@@ -126,6 +126,12 @@ impl Notices {
         })
     }
 
+    /// With what the one before it has in mind: other settings make a test before them no less true.
+    pub fn remembering(mut self, before: &Self) -> Self {
+        self.tested = Arc::clone(&before.tested);
+        self
+    }
+
     /// Has admins told; returns when that is on disk.
     pub async fn admins(&self, notice: Notice) -> Result<()> {
         let now = self.clock.now();
@@ -142,7 +148,10 @@ impl Notices {
         if !kept::is_news(txn, &["admins", topic, &notice.about, notice.sentence], now).await? {
             return Ok(());
         }
-        tracing::info!(topic, about = notice.about, "{}", notice.sentence);
+        let (said, about) = (words::logged(notice), notice.about.clone());
+        let person = notice.values.iter().find(|(name, _)| *name == words::PERSON);
+        let person = person.map(|(_, person)| person.clone());
+        txn.afterwards(move || tracing::warn!(topic, about, person, "{said}"));
         let told = Told {
             topic,
             about: &notice.about,

@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::client::Outbound;
 use crate::config::AdminTopic;
 use crate::config::Config;
+use crate::config::secret_file;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -59,16 +60,8 @@ impl Hook {
     pub fn all(config: &Config) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for (at, webhook) in config.notify.webhook.iter().enumerate() {
-            let wrong = |why: &str| {
-                let file = webhook.secret_file.display();
-                let why = format!("notify.webhook[{}].secret_file: {file}: {why}", at + 1);
-                Error::new(Reason::ConfigInvalid, why)
-            };
-            let text = std::fs::read_to_string(&webhook.secret_file).map_err(|cause| wrong(&cause.to_string()))?;
-            let secret = Secret::new(text.trim_end_matches(['\r', '\n']));
-            if secret.is_empty() {
-                return Err(wrong("there is no secret in it"));
-            }
+            let setting = format!("notify.webhook[{}].secret_file", at + 1);
+            let secret = secret_file(&setting, &webhook.secret_file)?;
             let on = match webhook.on.is_empty() {
                 true => config.notify.admin_on.clone(),
                 false => webhook.on.clone(),

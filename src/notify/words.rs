@@ -5,9 +5,12 @@ use crate::config::AdminTopic;
 use crate::config::PublicUrl;
 use crate::config::UserTopic;
 use crate::lang::Lang;
+use crate::notify::Notice;
 use crate::notify::kept::Telling;
 use crate::notify::kept::Way;
 
+/// The place of a sentence that the name of somebody here is put into.
+pub const PERSON: &str = "user";
 /// Characters of what is filled in, and of a name that somebody elsewhere chose.
 const LONGEST_VALUE: usize = 200;
 const LONGEST_NAME: usize = 60;
@@ -35,6 +38,17 @@ fn cut(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(most - 1).chain(['…']).collect()
+}
+
+/// A notice as the log has it. Nobody is named in the sentence: what is handed to helpers names no person (T-44).
+pub fn logged(notice: &Notice) -> String {
+    let value = |(name, value): &(&'static str, String)| match *name {
+        PERSON => (*name, "Somebody".to_owned()),
+        name => (name, line(value)),
+    };
+    let values: Vec<_> = notice.values.iter().map(value).collect();
+    let values: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Lang::En.fill(notice.sentence, &values)
 }
 
 /// What admins hear about, in words.
@@ -141,6 +155,17 @@ mod tests {
         check("buy https://evil.example", "buy https evil.example");
         assert_eq!(short_name(&"x".repeat(1000)).chars().count(), LONGEST_NAME);
         assert_eq!(line(&"x".repeat(1000)).chars().count(), LONGEST_VALUE);
+    }
+
+    #[test]
+    fn t44_the_log_has_what_was_filled_in_and_nobodys_name() {
+        let notice = Notice {
+            topic: AdminTopic::NewServer,
+            about: "b.example".to_owned(),
+            sentence: "{user} met somebody at {server}.",
+            values: vec![("user", "ada".to_owned()), ("server", "b.example\n{user}".to_owned())],
+        };
+        assert_eq!(logged(&notice), "Somebody met somebody at b.example{user}.");
     }
 
     #[test]

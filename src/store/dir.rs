@@ -22,8 +22,11 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
-/// How long a directory may seem taken before it is.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a directory may seem taken before it is: a child between its beginning and its program holds what its parent
+/// had, and a busy machine lets it wait.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// What the engine’s own file of settings begins with.
+const ENGINE_SETTINGS: &[u8; 13] = b"segment_size:";
 
 /// A data directory that this process alone may use, until dropped.
 pub(super) struct DataDir {
@@ -139,6 +142,39 @@ impl DataDir {
             parent => parent?.sync_all(),
         }
     }
+}
+
+/// Whether there is a database, as far as that can be told without opening it, which would change it.
+///
+/// # Errors
+///
+/// What a start would refuse: [`Reason::DataDamaged`] where some of it is gone or is something else;
+/// [`Reason::ConfigInvalid`] where it can't be read.
+pub(super) fn look(path: &Path) -> Result<bool> {
+    let read = |name: &str| match fs::metadata(path.join(name)) {
+        Ok(about) => File::open(path.join(name)).map(|file| Some((file, about.len()))),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(cause),
+    };
+    let read = |name: &str| read(name).map_err(|cause| unusable(&path.join(name), cause));
+    read("lock")?;
+    let (marker, database) = (read("instance_id")?, read("db/db")?);
+    let Some((_, length)) = database else {
+        return match marker {
+            Some(_) => Err(damaged(path, "its database is gone")),
+            None => Ok(false),
+        };
+    };
+    if marker.is_some() && length == 0 {
+        return Err(damaged(path, "its database is empty, and was not"));
+    }
+    if let Some((file, _)) = read("db/conf")? {
+        let mut begins = [0; ENGINE_SETTINGS.len()];
+        if (&file).read_exact(&mut begins).is_err() || begins != *ENGINE_SETTINGS {
+            return Err(damaged(path, "db/conf is not what the database wrote there"));
+        }
+    }
+    Ok(true)
 }
 
 /// How many changes the disk has for certain, written where the engine can't lose it.

@@ -1,7 +1,7 @@
 //! Everything kept: typed records, changed together or not at all, on disk before anyone is told.
 //!
 //! A piece of work is an async closure over a [`Txn`]. It may be run more than once, so it does nothing but read and
-//! write through the [`Txn`]; what it leads to happens after [`Store::run`] has returned:
+//! write through the [`Txn`]; what it leads to happens after [`Store::run`] has returned, or by [`Txn::afterwards`]:
 //!
 //! ```
 //! # use ocmesh::error::Result;
@@ -54,6 +54,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use self::sled::Engine;
+use self::txn::Afterwards;
 use self::txn::Entry;
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -226,9 +227,11 @@ impl Store {
     /// too often; [`Reason::DiskFull`], [`Reason::DataDamaged`], [`Reason::StoreStopped`]: the change may or may not be
     /// there after a restart, and is not where the disk was only nearly full.
     pub async fn run<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>) -> Result<T> {
-        let answer = self.apply(work, true).await;
+        let outcome = self.apply(work, true).await;
         self.engine.durable().await?;
-        answer
+        let (answer, afterwards) = outcome?;
+        afterwards.into_iter().for_each(|done| done());
+        Ok(answer)
     }
 
     /// As [`Store::run`], but returns before the disk has it: for what may be lost as long as nobody was told, such as
@@ -238,7 +241,9 @@ impl Store {
     ///
     /// As [`Store::run`].
     pub async fn run_early<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>) -> Result<T> {
-        self.apply(work, false).await
+        let (answer, afterwards) = self.apply(work, false).await?;
+        afterwards.into_iter().for_each(|done| done());
+        Ok(answer)
     }
 
     /// Reads without waiting for anyone, for pages and lists. What it sees may be half a second older or newer than what
@@ -305,7 +310,7 @@ impl Store {
         self.engine.close()
     }
 
-    async fn apply<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>, durably: bool) -> Result<T> {
+    async fn apply<T>(&self, work: impl AsyncFn(&mut Txn) -> Result<T>, durably: bool) -> Result<(T, Vec<Afterwards>)> {
         let mut _turn = None;
         for tried in 0..TRIES {
             if tried == PATIENCE {
@@ -318,7 +323,7 @@ impl Store {
                 txn.writes.clear();
             }
             if self.engine.commit(txn.seen, txn.writes, durably).await? {
-                return answer;
+                return answer.map(|answer| (answer, txn.afterwards));
             }
             tokio::task::yield_now().await;
         }
@@ -327,6 +332,15 @@ impl Store {
             "Too many are changing the same thing just now; try again in a moment.",
         ))
     }
+}
+
+/// Whether a start would find a database in `dir`, as far as that can be told without changing it.
+///
+/// # Errors
+///
+/// [`Reason::DataDamaged`], [`Reason::ConfigInvalid`]: what a start would refuse, too.
+pub fn look(dir: &Path) -> Result<bool> {
+    dir::look(dir)
 }
 
 /// All that was kept at one moment, in the order of its names; see [`Store::snapshot`].

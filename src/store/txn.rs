@@ -45,7 +45,11 @@ pub struct Txn {
     writable: bool,
     pub(super) seen: Seen,
     pub(super) writes: Writes,
+    pub(super) afterwards: Vec<Afterwards>,
 }
+
+/// What is done once, when what it is about is kept.
+pub(super) type Afterwards = Box<dyn FnOnce() + Send + Sync>;
 
 impl Txn {
     pub(super) fn new(engine: Arc<Engine>, writable: bool) -> Self {
@@ -54,7 +58,14 @@ impl Txn {
             writable,
             seen: Seen::default(),
             writes: Writes::new(),
+            afterwards: Vec::new(),
         }
+    }
+
+    /// Has something done once all this is committed, and not at all if it never is: a line in the log, for one. Work may
+    /// be tried several times, and this belongs only to the last.
+    pub fn afterwards(&mut self, done: impl FnOnce() + Send + Sync + 'static) {
+        self.afterwards.push(Box::new(done));
     }
 
     /// # Errors

@@ -56,6 +56,7 @@ pub use crate::tls::preflight::Look;
 pub use crate::tls::preflight::Ports;
 pub use crate::tls::preflight::clock as clock_look;
 pub use crate::tls::status::Status;
+pub use crate::tls::status::foreseen;
 
 /// How often files are looked at, and clocks.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -133,6 +134,12 @@ impl Certificates {
             ports: ports(config, mode),
             rehearsal,
         };
+        if let Some(why) = authority
+            .as_ref()
+            .and_then(|_| status::no_door(config, way(config), state.ports))
+        {
+            tracing::warn!("{why}");
+        }
         let resolver = match mode {
             TlsMode::Files => {
                 let files = Files::read(config)?;
@@ -273,6 +280,10 @@ impl Certificates {
                 self.install(selfsigned::sign(&self.0.folder, &self.0.names, now)?);
                 Ok(())
             }
+            TlsMode::Off => Err(Error::new(
+                Reason::Unsupported,
+                "This server speaks plain http (tls.mode = \"off\"), so there is no certificate to renew.",
+            )),
             _ => Err(Error::new(
                 Reason::Unsupported,
                 "This server has no certificate of its own: whatever stands in front of it renews the one that people \
@@ -299,6 +310,15 @@ impl Certificates {
     /// Looks at what an order needs; costs no attempt. Takes as long as the slowest look, about 12 s at most.
     pub async fn preflight(&self) -> Vec<Look> {
         let mut looks = self.look().await;
+        if let Some(about) = self
+            .current()
+            .map(|pair| pair.about)
+            .filter(|_| self.0.authority.is_none())
+            && let Some(why) = status::misfit(&about, &self.0.names[0])
+        {
+            let remedy = "Get one for this name, or mend server.public_url.";
+            looks.push(Look::bad("certificate", why.message().to_owned(), remedy));
+        }
         if let Some(authority) = &self.0.authority {
             let answered = authority.answers();
             looks.push(

@@ -40,6 +40,7 @@ impl Certificates {
             if let Some(bad) = looks.iter().find(|look| look.found == Found::Bad) {
                 let remedy = bad.remedy.as_deref().unwrap_or_default();
                 let error = Error::new(Reason::TlsDns, bad.sentence.clone()).and(&remedy);
+                tracing::warn!("No certificate is ordered yet: {error}");
                 self.keep(|progress| progress.put_off(Trouble::new(&error, ""), now))?;
                 return self.tell_of_failure(&error).await;
             }

@@ -137,6 +137,8 @@ pub async fn names(subject: &Subject<'_>, lookup: &Lookup, resolver: Option<&Arc
     let each = subject
         .names
         .iter()
+        // One with a star is that of many, and leads nowhere itself.
+        .filter(|name| !name.contains('*'))
         .map(|name| one_name(subject, name, lookup, resolver));
     join_all(each).await.into_iter().flatten().collect()
 }

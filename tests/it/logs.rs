@@ -211,7 +211,7 @@ async fn a_line_for_each_request() {
         "{wayf}"
     );
     assert_eq!(wayf["message"], format!("Answered GET /wayf: {}", wayf["status"]));
-    assert_eq!(wayf["who"], "");
+    assert!(wayf["peer"].is_null() && wayf["person"].is_null(), "{wayf}");
     let nowhere = ask("/canary-of-a-path/x").await;
     assert_eq!(one(&nowhere)["route"], "other");
     // What was refused says so in a line of its own, with the same number.
@@ -225,11 +225,16 @@ async fn a_line_for_each_request() {
 
     let mut ada = Browser::signed_in(server, "ada").await;
     let home = ada.get("/home").await;
-    assert_eq!(one(home.header("x-request-id"))["who"], "ada");
+    let line = one(home.header("x-request-id"));
+    assert!(line["person"] == "ada" && line["peer"].is_null(), "{line}");
     let rogue = Rogue::start().await;
     let share = rogue.share_for(server, "ada", "7");
     let shared = rogue.post(server, "/ocm/shares", &share).await;
-    assert_eq!(one(&number(&shared))["who"], rogue.provider.to_string());
+    let line = one(&number(&shared));
+    assert!(
+        line["peer"] == rogue.provider.to_string() && line["person"].is_null(),
+        "{line}"
+    );
 
     for quiet in ["/livez", "/readyz", "/healthz", "/static/icon.svg"] {
         let id = ask(quiet).await;

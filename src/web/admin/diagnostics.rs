@@ -38,6 +38,7 @@ const CHECKS: &[(&str, &str, &str)] = &[
     ("certificate", "Certificate", "/admin/tls"),
     ("backup", "Backups", "/admin/backups"),
     ("backup-place", "Backups", "/admin/backups"),
+    ("backup-review", "Backups", "/admin/backups"),
     ("queue", "Deliveries", "/admin/queue"),
     ("directories", "Directories", "/admin/directories"),
     ("peers", "Trust list", "/admin/servers"),

@@ -97,6 +97,8 @@ impl std::fmt::Display for Count {
 struct Queue {
     waiting: Count,
     given_up: usize,
+    /// Came back with a backup.
+    held: usize,
     /// Servers that something did not reach for good.
     failing: usize,
     oldest: Option<Timestamp>,
@@ -109,6 +111,7 @@ impl Queue {
         Self {
             failing: given_up.clone().map(|one| &one.to).collect::<BTreeSet<_>>().len(),
             given_up: given_up.count(),
+            held: deliveries.iter().filter(|one| one.progress == Progress::Held).count(),
             oldest: waiting.clone().map(|one| one.created).min(),
             waiting: Count {
                 number: waiting.count(),
