@@ -3,6 +3,7 @@
 mod leaving;
 pub mod life;
 pub mod moving;
+pub mod rehearsal;
 mod tidying;
 mod vitals;
 
@@ -214,10 +215,7 @@ impl Site {
         };
         let users = Users::new(store.clone(), config.accounts.clone());
         let backups = Backups::new(Arc::clone(&config), store.clone(), notices.clone());
-        let token_file = config.metrics.token_file.as_deref();
-        let numbers_token = token_file
-            .map(|file| secret_file("metrics.token_file", file))
-            .transpose()?;
+        let numbers_token = numbers_token(&config)?;
         Ok(Self {
             certificates,
             numbers_token,
@@ -320,6 +318,14 @@ impl Site {
             "The store takes no changes; the log says why.",
         ))
     }
+}
+
+/// What whoever reads numbers must show.
+fn numbers_token(config: &Config) -> Result<Option<Secret>> {
+    let token_file = config.metrics.token_file.as_deref();
+    token_file
+        .map(|file| secret_file("metrics.token_file", file))
+        .transpose()
 }
 
 async fn open_store(config: &Config, clock: &Clock) -> Result<Store> {

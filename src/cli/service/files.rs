@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 
 use crate::cli::domain;
+use crate::cli::misused;
 use crate::config::PublicUrl;
-use crate::error::Error;
 use crate::error::Result;
 
 /// What people put there by hand lies in `/usr/local`, apart from what packages bring.
@@ -64,8 +64,7 @@ impl Wishes {
             return Ok(None);
         };
         let url = domain::parse(domain).and_then(|name| PublicUrl::parse(&format!("https://{name}")));
-        url.map(Some)
-            .map_err(|why| Error::invalid("DOMAIN", format!("{domain:?}: {why}")))
+        url.map(Some).map_err(|why| misused(format!("{domain:?}: {why}")))
     }
 
     /// Whether an authority must be agreed with before anything is ordered there.

@@ -17,6 +17,7 @@ use serde_json::json;
 use self::files::Wishes;
 use self::system::System;
 use crate::cli::confirm;
+use crate::cli::misused;
 use crate::cli::print;
 use crate::error::Error;
 use crate::error::Reason;
@@ -89,8 +90,7 @@ fn agree(system: &System, wishes: &mut Wishes, yes: bool) -> Result<()> {
         return Ok(());
     }
     if yes || !std::io::stdin().is_terminal() {
-        return Err(Error::invalid(
-            "--agree-tos",
+        return Err(misused(
             "The certificate is ordered from Let's Encrypt (terms: https://letsencrypt.org/repository/). Say --agree-tos if \
              you agree to them, or choose another way: --tls proxy, --tls self-signed.",
         ));

@@ -53,7 +53,7 @@ impl System {
             return Ok(Self::with(PathBuf::from("/"), Some(Box::new(run))));
         };
         if !root.is_dir() {
-            return Err(Error::invalid("--root", format!("{} is no folder.", root.display())));
+            return Err(Error::new(Reason::Invalid, format!("{} is no folder.", root.display())));
         }
         Ok(Self::with(root, None))
     }
