@@ -3,6 +3,7 @@
 mod backup;
 mod federation;
 mod flags;
+mod level;
 mod mail;
 mod meant;
 mod metrics;
@@ -170,6 +171,7 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
+    #[serde(deserialize_with = "level::read")]
     pub level: String,
     pub format: LogFormat,
     pub audit_keep: Span,
@@ -291,56 +293,146 @@ impl Config {
     /// As [`Config::load`], or naming the option that is wrong.
     pub fn load_with(file: Option<&Path>, flags: &Flags) -> Result<Self> {
         let (text, origin, found) = sought(file)?;
-        let mut config = Self::parse(&text, &origin)?;
-        let over = flags.with(flags::of_environment(std::env::vars()), &text);
-        if !over.is_empty() {
-            config = flags::overlay(&text, &over)?;
+        let (config, complaints) = Self::examine(&text, &origin, found.as_deref(), flags)?;
+        match complaints.into_iter().next() {
+            None => Ok(config),
+            Some(first) => Err(refuse(first)),
         }
-        if let Some(file) = &found {
-            config.origins = Origins::of_file(&text, file);
+    }
+
+    /// The settings, and all that is wrong with them as a whole, each with the place that says so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`] for the first value that can't be.
+    fn examine(text: &str, origin: &str, found: Option<&Path>, flags: &Flags) -> Result<(Self, Vec<String>)> {
+        let mut config = Self::parse(text, origin)?;
+        let over = flags.with(flags::of_environment(std::env::vars()), text);
+        if !over.is_empty() {
+            config = flags::overlay(text, &over)?;
+        }
+        if let Some(file) = found {
+            config.origins = Origins::of_file(text, file);
         }
         for over in over {
             config.origins.set(over.setting(), over.origin());
         }
-        config.check().map_err(|error| {
-            let line = line_of(&text, error.field().unwrap_or_default());
-            refuse(format!("{origin}{line}: {error}"))
-        })?;
-        Ok(config.settle(found.as_deref()))
+        config.take_own_address();
+        let complaints = config.complaints();
+        let named = |error: &Error| {
+            let field = error.field().unwrap_or_default();
+            let place = match config.origins.of(field) {
+                Origin::Default => format!("{origin}{}", line_of(text, field)),
+                said => said.to_string(),
+            };
+            format!("{place}: {error}")
+        };
+        let complaints = complaints.iter().map(named).collect();
+        Ok((config.settle(found), complaints))
     }
 
     /// Reads one file's text; `origin` stands in front of each complaint.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            refuse(format!("{origin}:{line}: {}", meant::with_hint(error.message())))
+            let at = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text[..at].matches('\n').count() + 1;
+            let what = meant::with_hint(error.message());
+            // What is unknown is named by its own name, which no value has.
+            let key = origin::value_at(text, at).filter(|_| !what.starts_with("unknown field"));
+            let key = key.map_or_else(String::new, |key| format!("{key}: "));
+            refuse(format!("{origin}:{line}: {key}{what}"))
         })
     }
 
-    /// What no single key can tell.
-    fn check(&self) -> Result<()> {
-        if (self.tls_mode() == TlsMode::Files) && (self.tls.cert_file.is_none() || self.tls.key_file.is_none()) {
+    /// A certificate of one's own is for an https address; where nobody chose one, it is that of this machine.
+    fn take_own_address(&mut self) {
+        let chosen = self.origin("server.public_url").is_set() || self.tls.mode != TlsMode::SelfSigned;
+        let first = self
+            .server
+            .listen
+            .0
+            .first()
+            .filter(|address| address.ip().is_loopback());
+        if let Some(address) = first.filter(|_| !chosen) {
+            let own = PublicUrl::parse(&format!("https://localhost:{}", address.port()));
+            self.server.public_url = own.expect("a name and a port are an address");
+        }
+    }
+
+    /// What no single key can tell, in the order of what is looked at.
+    fn complaints(&self) -> Vec<Error> {
+        let mut checks = vec![self.check_tls()];
+        checks.extend((0..self.federation.directory.len()).map(|at| self.federation.check_directory(at)));
+        checks.extend([
+            self.check_mail(),
+            self.check_notify(),
+            self.check_keys(),
+            self.check_address(),
+        ]);
+        if self.shares.delivery_retry.is_empty() {
+            checks.push(Err(Error::invalid(
+                "shares.delivery_retry",
+                "At least one wait is needed.",
+            )));
+        }
+        checks.into_iter().filter_map(Result::err).collect()
+    }
+
+    fn check_tls(&self) -> Result<()> {
+        let mode = self.tls_mode();
+        if mode == TlsMode::Files && (self.tls.cert_file.is_none() || self.tls.key_file.is_none()) {
             return Err(Error::invalid(
                 "tls.mode",
                 "\"files\" needs tls.cert_file and tls.key_file.",
             ));
         }
-        if self.tls_mode() == TlsMode::Off && self.server.public_url.is_https() {
+        let is_https = self.server.public_url.is_https();
+        if mode == TlsMode::Off && is_https {
             return Err(Error::invalid(
                 "tls.mode",
                 "\"off\" does not fit an https public_url; say \"proxy\" if a reverse proxy does TLS.",
             ));
         }
-        for at in 0..self.federation.directory.len() {
-            self.federation.check_directory(at)?;
+        if mode.is_here() && !is_https {
+            let field = match self.tls.mode {
+                TlsMode::Auto => "tls.cert_file",
+                _ => "tls.mode",
+            };
+            let why = format!(
+                "With \"{}\" this server speaks TLS, and {} is an address without it. Say server.public_url = \
+                 \"https://...\", or ocmesh serve DOMAIN.",
+                mode.as_str(),
+                self.server.public_url
+            );
+            return Err(Error::invalid(field, why));
         }
-        self.check_mail()?;
-        self.check_notify()?;
-        if self.shares.delivery_retry.is_empty() {
-            return Err(Error::invalid("shares.delivery_retry", "At least one wait is needed."));
+        Ok(())
+    }
+
+    /// What a start would bear with, and is likely to be a mistake: a sentence, and what to do.
+    pub fn doubts(&self) -> Vec<(String, String)> {
+        let mut doubts = Vec::new();
+        if self.tls_mode() == TlsMode::Proxy && !self.server.public_url.is_https() {
+            doubts.push((
+                format!(
+                    "tls.mode is \"proxy\", and {} is an address without TLS: nothing is encrypted on its way to people.",
+                    self.server.public_url
+                ),
+                "Write https:// in server.public_url if the proxy has a certificate; if none does, tls.mode is \"off\"."
+                    .to_owned(),
+            ));
         }
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        doubts.extend(ignored_variables(names).into_iter().map(|name| {
+            (
+                format!("The environment variable {name} sets nothing: there is no such setting."),
+                "Write it as OCM_SECTION_KEY, such as OCM_SERVER_NAME, or take it away.".to_owned(),
+            )
+        }));
+        doubts
+    }
+
+    fn check_keys(&self) -> Result<()> {
         let Keys {
             publish_before_use: before,
             publish_after_use: after,
@@ -358,17 +450,21 @@ impl Config {
                 "This must be longer than publish_before_use and publish_after_use together, or \"off\".",
             ));
         }
-        let said = Server::default();
-        if self.server.public_url == said.public_url
-            && !self.server.listen.0.iter().any(|address| address.port() == 8080)
+        Ok(())
+    }
+
+    fn check_address(&self) -> Result<()> {
+        let listen = &self.server.listen.0;
+        if listen.is_empty() {
+            return Err(Error::invalid("server.listen", "At least one address is needed."));
+        }
+        let untold = self.server.public_url == Server::default().public_url;
+        if untold && !self.origin("server.public_url").is_set() && !listen.iter().any(|address| address.port() == 8080)
         {
             return Err(Error::invalid(
-                "server.public_url",
-                "This must be said when server.listen is: it is the address that people and peers see.",
+                "server.listen",
+                "Say server.public_url (or --public-url), too: it is the address that people and peers see.",
             ));
-        }
-        if self.server.listen.0.is_empty() {
-            return Err(Error::invalid("server.listen", "At least one address is needed."));
         }
         Ok(())
     }
@@ -532,7 +628,7 @@ fn sought(file: Option<&Path>) -> Result<(String, String, Option<PathBuf>)> {
 }
 
 /// The variables of the environment that begin as ours do and set nothing: a slip of the pen, mostly.
-pub fn ignored_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+fn ignored_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     names
         .filter(|name| {
             let setting = name.strip_prefix(ENVIRONMENT_PREFIX);
@@ -613,7 +709,20 @@ mod tests {
         check("[federation]\nmode = \"invites\"", &[":2:", "invites", "allowlist"]);
         check("[server]\nlisten = \"8080\"", &[":2:", "8080", "127.0.0.1:8080"]);
         check("[invites]\nexpires = \"a week\"", &[":2:", "a week", "7d"]);
-        check("[limits]\nmax_body = \"many\"", &[":2:", "64KiB"]);
+        check("[limits]\nmax_body = \"many\"", &[":2: limits.max_body: ", "64KiB"]);
+        check(
+            "[shares]\ndelivery_retry = [\"1m\",\n \"1x\"]",
+            &[":2: shares.delivery_retry: ", "1x"],
+        );
+        check("[tsl]\nmode = \"off\"", &[":1: unknown field", "Did you mean tls?"]);
+        for listen in ["8080", "true", "[8080]"] {
+            let text = format!("[server]\nlisten = {listen}");
+            check(&text, &[":2: server.listen: ", "127.0.0.1:8080"]);
+        }
+        check(
+            "[log]\nlevel = \"inof\"",
+            &[":2: log.level: ", "inof", "Did you mean info?"],
+        );
         check("[invites]\nwho = \"nobody\"", &[":2:", "nobody", "everyone", "admins"]);
         check(
             "[mail]\nsmtp_url = \"smtp://mail.example.org?tls=none\"",
@@ -631,14 +740,20 @@ mod tests {
     #[test]
     fn settings_that_contradict_each_other_stop_the_start() {
         let check = |text: &str, key: &str| {
-            let error = Config::parse(text, "x").unwrap().check().unwrap_err();
-            assert_eq!(error.field(), Some(key));
+            let complaints = Config::parse(text, "x").unwrap().complaints();
+            assert_eq!(complaints.len(), 1, "{complaints:?}");
+            assert_eq!(complaints[0].field(), Some(key));
         };
         check("[tls]\nmode = \"files\"", "tls.mode");
         check(
             "[server]\npublic_url = \"https://a.example\"\n[tls]\nmode = \"off\"",
             "tls.mode",
         );
+        for mode in ["acme", "self-signed"] {
+            check(&format!("[tls]\nmode = \"{mode}\""), "tls.mode");
+        }
+        check("[tls]\ncert_file = \"c\"\nkey_file = \"k\"", "tls.cert_file");
+        check("[server]\nlisten = \"127.0.0.1:9000\"", "server.listen");
         check("[shares]\ndelivery_retry = []", "shares.delivery_retry");
         check("[keys]\npublish_after_use = \"299s\"", "keys.publish_after_use");
         check("[keys]\nrotate_every = \"8d\"", "keys.rotate_every");
@@ -659,7 +774,7 @@ mod tests {
         let every = |text: &str| Config::parse(&format!("[keys]\nrotate_every = \"{text}\""), "x").unwrap();
         assert_eq!(every("off").keys.rotate_every, Every::OFF);
         assert_eq!(every("9d").keys.rotate_every.0, Some(Span::seconds(9 * 86_400).0));
-        every("9d").check().unwrap();
+        assert!(every("9d").complaints().is_empty());
     }
 
     #[test]

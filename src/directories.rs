@@ -315,6 +315,19 @@ impl Status {
     }
 }
 
+/// Whether the directories in these settings can be followed.
+///
+/// # Errors
+///
+/// [`Reason::ConfigInvalid`] for a key that can't be read.
+pub fn check(config: &Config) -> Result<()> {
+    config
+        .federation
+        .directory
+        .iter()
+        .try_for_each(|entry| Entry::new(entry).map(drop))
+}
+
 impl Entry {
     fn new(chosen: &config::Directory) -> Result<Self> {
         let wrong = |key: &str, why: &str| {

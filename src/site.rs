@@ -3,6 +3,7 @@
 mod leaving;
 pub mod life;
 pub mod moving;
+pub mod rehearsal;
 mod tidying;
 mod vitals;
 
@@ -209,10 +210,7 @@ impl Site {
             shares.clone(),
             homes.clone(),
         );
-        let token_file = config.metrics.token_file.as_deref();
-        let numbers_token = token_file
-            .map(|file| secret_file("metrics.token_file", file))
-            .transpose()?;
+        let numbers_token = numbers_token(&config)?;
         // Last of what may fail: from here on, certificates that stay are told about by the new settings.
         let certificates = match same.filter(|same| same.keeps_certificates(&config)) {
             Some(same) => {
@@ -325,6 +323,14 @@ impl Site {
             "The store takes no changes; the log says why.",
         ))
     }
+}
+
+/// What whoever reads numbers must show.
+fn numbers_token(config: &Config) -> Result<Option<Secret>> {
+    let token_file = config.metrics.token_file.as_deref();
+    token_file
+        .map(|file| secret_file("metrics.token_file", file))
+        .transpose()
 }
 
 async fn open_store(config: &Config, clock: &Clock) -> Result<Store> {

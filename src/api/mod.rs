@@ -401,6 +401,11 @@ impl Call {
         matches!(self, Self::ConfigReload | Self::Status)
     }
 
+    /// Whether it may be the first thing that is done on a new server.
+    pub fn may_begin(&self) -> bool {
+        matches!(self, Self::UserAdd { .. } | Self::SetupLink)
+    }
+
     /// Whether it can only be done by a server that others can reach.
     pub fn asks_another_server(&self) -> bool {
         matches!(
@@ -473,7 +478,7 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::UserSignOut { user } => later(|| people::sign_out(site, user)).await?,
         Call::AuditList { filter, limit } => later(|| records::list(site, &filter, limit)).await?,
         Call::AuditExport { filter, format } => return Ok(Answer::Content(records::export(site, filter, format))),
-        Call::ConfigShow => records::settings(site),
+        Call::ConfigShow => records::settings(&site.config),
         Call::ConfigReload => later(|| status::reread(site)).await?,
         Call::Status => later(|| status::status(site)).await?,
         Call::InviteCreate { user, new, mail } => later(|| invites::create(site, user, new, mail)).await?,

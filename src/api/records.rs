@@ -14,6 +14,7 @@ use crate::audit::Entry;
 use crate::audit::Filter;
 use crate::audit::meaning;
 use crate::client::ByteStream;
+use crate::config::Config;
 use crate::config::settings;
 use crate::error::Result;
 use crate::site::Site;
@@ -145,8 +146,8 @@ pub fn export(site: &Site, filter: Filter, format: Format) -> ByteStream {
 }
 
 /// Every setting: its value, its default, and who decides it.
-pub fn settings(site: &Site) -> Value {
-    rows(settings::in_force(&site.config), |setting| {
+pub fn settings(config: &Config) -> Value {
+    rows(settings::in_force(config), |setting| {
         json!({
             "key": setting.key,
             "value": setting.value,

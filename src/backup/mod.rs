@@ -166,7 +166,7 @@ impl Backups {
     /// # Errors
     ///
     /// [`Reason::Busy`] while another is made; [`Reason::AlreadyExists`]; [`Reason::DiskFull`] with the numbers;
-    /// [`Reason::ConfigInvalid`] naming what can't be written.
+    /// [`Reason::NotAllowed`] or [`Reason::Conflict`] naming what can't be written.
     pub async fn make(&self, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
         let turn = Arc::clone(&self.turn).try_lock_owned().map_err(|_| busy())?;
         self.make_in_turn(turn, file, include_files, now).await.0

@@ -58,7 +58,7 @@ pub(super) struct Contents<'a> {
 ///
 /// # Errors
 ///
-/// [`Reason::DiskFull`] with the numbers; [`Reason::ConfigInvalid`] naming what can't be written;
+/// [`Reason::DiskFull`] with the numbers; [`Reason::NotAllowed`] or [`Reason::Conflict`] naming what can't be written;
 /// [`Reason::BackupDamaged`] where what was read back is not what was written. Then nothing is left of it.
 pub(super) fn write(
     target: &Path,
@@ -78,7 +78,7 @@ pub(super) fn write(
              where backup.dir says.",
             folder.display()
         );
-        return Err(Error::invalid("file", why));
+        return Err(Error::new(Reason::Invalid, why));
     }
     check_room(needed(contents)?, Room::at(folder)?.bytes, folder)?;
     let mut part = target.as_os_str().to_owned();
@@ -365,11 +365,16 @@ fn failed(cause: ZipError) -> Error {
 }
 
 pub(super) fn unwritable(path: &Path, cause: io::Error) -> Error {
+    let kind = cause.kind();
     match Error::from(cause) {
         full if full.reason() == Reason::DiskFull => full,
         other => {
             let message = format!("{} can't be written: {}.", path.display(), other.causes());
-            Error::new(Reason::ConfigInvalid, message).caused_by(other)
+            let reason = match kind {
+                io::ErrorKind::PermissionDenied => Reason::NotAllowed,
+                _ => Reason::Conflict,
+            };
+            Error::new(reason, message).caused_by(other)
         }
     }
 }

@@ -11,6 +11,7 @@ use clap_mangen::roff::Roff;
 use clap_mangen::roff::roman;
 
 use crate::cli::Arguments;
+use crate::cli::unwritable;
 use crate::error::Error;
 use crate::error::Result;
 
@@ -54,7 +55,7 @@ pub fn manual(folder: Option<&Path>) -> Result<Option<String>> {
     let Some(folder) = folder else {
         return Ok(Some(main));
     };
-    let wrong = |cause: std::io::Error| Error::invalid("DIR", format!("{}: {cause}", folder.display()));
+    let wrong = |cause: std::io::Error| unwritable(folder, cause);
     fs::create_dir_all(folder).map_err(wrong)?;
     clap_mangen::generate_to(without_help(Arguments::command()), folder).map_err(wrong)?;
     fs::write(folder.join("ocmesh.1"), main).map_err(wrong)?;

@@ -4,15 +4,19 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::api::Call;
 use crate::cli::Request;
+use crate::cli::print;
 use crate::cli::table;
+use crate::config::Config;
 use crate::config::EXAMPLE;
 use crate::config::problems;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::site::rehearsal;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -22,7 +26,7 @@ pub enum Verb {
         #[arg(long)]
         origin: bool,
     },
-    /// Read a file as a start would, and say all that is wrong with it
+    /// Read a file, and the files that it names, as a start would, and say all that is wrong with them
     Check {
         /// Which one, in place of the one that a start would read
         file: Option<PathBuf>,
@@ -39,20 +43,10 @@ impl Verb {
     /// # Errors
     ///
     /// As [`Config::load`](crate::config::Config::load), with the lines.
-    pub fn here(&self, named: Option<&Path>) -> Result<Option<String>> {
+    pub fn here(&self, named: Option<&Path>, json: bool) -> Result<Option<String>> {
         match self {
             Self::Show { .. } | Self::Reload => Ok(None),
-            Self::Check { file } => {
-                let found = problems(file.as_deref().or(named))?;
-                match found.len() {
-                    0 => Ok(Some("No problems.".to_owned())),
-                    1 => Err(Error::new(Reason::ConfigInvalid, found.concat())),
-                    more => {
-                        let all = format!("{}\n{more} problems", found.join("\n"));
-                        Err(Error::new(Reason::ConfigInvalid, all))
-                    }
-                }
-            }
+            Self::Check { file } => check(file.as_deref().or(named), json).map(Some),
             Self::Default => Ok(Some(EXAMPLE.trim_end().to_owned())),
         }
     }
@@ -75,6 +69,50 @@ impl Verb {
         };
         Request::new(Call::ConfigShow, show)
     }
+}
+
+/// Looks at a file and at the files that it names, as a start would.
+///
+/// # Errors
+///
+/// [`Reason::ConfigInvalid`] with all that a start would refuse.
+fn check(file: Option<&Path>, json: bool) -> Result<String> {
+    let mut found = problems(file).unwrap_or_else(|error| vec![error.to_string()]);
+    let mut doubts = Vec::new();
+    if found.is_empty() {
+        let config = Config::load(file)?;
+        found.extend(rehearsal::refused(&config).iter().map(ToString::to_string));
+        doubts = config.doubts();
+    }
+    let said = match json {
+        true => {
+            let bad = found.iter().map(|what| json!({ "state": "bad", "sentence": what }));
+            let warn = doubts
+                .iter()
+                .map(|(what, remedy)| json!({ "state": "warn", "sentence": what, "remedy": remedy }));
+            let all = bad.chain(warn).collect::<Vec<_>>();
+            serde_json::to_string_pretty(&all).map_err(Error::internal)?
+        }
+        false => {
+            let warned = doubts
+                .iter()
+                .map(|(what, remedy)| format!("Warning: {what} {remedy}\n"));
+            warned.collect::<String>() + "No problems."
+        }
+    };
+    if found.is_empty() {
+        return Ok(said);
+    }
+    if json {
+        print(&said)?;
+    }
+    Err(Error::new(
+        Reason::ConfigInvalid,
+        match found.len() {
+            1 => found.concat(),
+            more => format!("{}\n{more} problems", found.join("\n")),
+        },
+    ))
 }
 
 fn reread(answer: &serde_json::Value) -> String {

@@ -1,5 +1,6 @@
 //! Where a call goes: to the running server over its admin socket, or, while none runs, to the data directory itself.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -14,15 +15,18 @@ use crate::api;
 use crate::api::Answer;
 use crate::api::Call;
 use crate::cli::Request;
+use crate::cli::unwritable;
 use crate::client::ByteStream;
 use crate::client::admin::AdminClient;
 use crate::config::Config;
+use crate::doctor;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::random;
 use crate::site::Site;
 use crate::site::World;
+use crate::store;
 
 /// Has a call carried out; gives its answer, or none where the answer was a file and has been written.
 pub async fn send(config: Config, request: Request) -> Result<Option<Value>> {
@@ -30,16 +34,50 @@ pub async fn send(config: Config, request: Request) -> Result<Option<Value>> {
         Some(file) => read(file).await?,
         None => Box::pin(stream::empty()),
     };
-    let answer = match AdminClient::connect(&config.server.admin_socket).await {
-        Ok(server) => over_socket(&server, &request, content).await?,
-        Err(_) => return without_server(config, request, content).await,
+    let answer = match running(&config).await? {
+        Some(server) => over_socket(&server, &request, content).await?,
+        None => return without_server(config, request, content).await,
     };
     finish(answer, request.download.as_deref()).await
 }
 
+/// The server that runs; nothing where none does.
+///
+/// # Errors
+///
+/// [`Reason::NotAllowed`] where one may run, and this user may not ask it.
+async fn running(config: &Config) -> Result<Option<AdminClient>> {
+    let socket = &config.server.admin_socket;
+    match AdminClient::connect(socket).await {
+        Ok(server) => Ok(Some(server)),
+        Err(error) if error.reason() == Reason::NotAllowed => {
+            let who = match owner_of(socket) {
+                Some(owner) if owner != "root" => format!("{owner} and root"),
+                _ => "root".to_owned(),
+            };
+            let message = format!(
+                "Only {who} may ask the server at {}. Say it again with sudo: sudo ocmesh ...",
+                socket.display()
+            );
+            Err(Error::new(Reason::NotAllowed, message).caused_by(error))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whose a path is, as far as can be told from here: what keeps others out belongs to the same user as what is within.
+fn owner_of(path: &Path) -> Option<String> {
+    let there = path.ancestors().find_map(|path| std::fs::symlink_metadata(path).ok());
+    there.map(|there| doctor::user_name(there.uid()))
+}
+
 /// The same for what only a running server can answer; nothing where none runs.
+///
+/// # Errors
+///
+/// [`Reason::NotAllowed`] where one may run, and this user may not ask it.
 pub async fn ask_server(config: &Config, call: Call) -> Result<Option<Value>> {
-    let Ok(server) = AdminClient::connect(&config.server.admin_socket).await else {
+    let Some(server) = running(config).await? else {
         return Ok(None);
     };
     let request = Request::new(call, |_| String::new());
@@ -85,6 +123,21 @@ async fn without_server(config: Config, request: Request, content: ByteStream) -
         ));
     }
     let socket = config.server.admin_socket.clone();
+    if matches!(request.call, Call::ConfigShow) {
+        return Ok(Some(api::records::settings(&config)));
+    }
+    // Whatever looks at a server must not make one: the disk with the data may not be there today.
+    if !request.call.may_begin() && !store::has_data(&config.server.data_dir) {
+        return Err(Error::new(
+            Reason::ServerUnreachable,
+            format!(
+                "There is no data in {}, and no server runs at {}. If the data is on another disk, look whether that is \
+                 mounted; a new server begins with: ocmesh serve",
+                config.server.data_dir.display(),
+                socket.display()
+            ),
+        ));
+    }
     let site = Site::open(config, World::default())
         .await
         .map_err(|error| match error.reason() {
@@ -125,10 +178,10 @@ async fn read(file: &Path) -> Result<ByteStream> {
     }
     let opened = tokio::fs::File::open(file)
         .await
-        .map_err(|cause| Error::invalid("file", format!("{}: {cause}", file.display())))?;
+        .map_err(|cause| Error::new(Reason::Invalid, format!("{}: {cause}", file.display())))?;
     if opened.metadata().await.is_ok_and(|there| there.is_dir()) {
-        let why = format!("{}: is a folder; put its files one by one", file.display());
-        return Err(Error::invalid("file", why));
+        let why = format!("{} is a folder; put its files one by one", file.display());
+        return Err(Error::new(Reason::Invalid, why));
     }
     Ok(Box::pin(
         ReaderStream::new(opened).map(|chunk| chunk.map_err(Error::from)),
@@ -144,11 +197,11 @@ async fn write(target: &Path, mut content: ByteStream) -> Result<()> {
         }
         return Ok(stdout.flush().await?);
     }
-    let wrong = |cause: std::io::Error| Error::invalid("dest", format!("{}: {cause}", target.display()));
+    let wrong = |cause: std::io::Error| unwritable(target, cause);
     if target.is_dir() {
-        return Err(Error::invalid(
-            "dest",
-            format!("{}: is a folder; name the file", target.display()),
+        return Err(Error::new(
+            Reason::Invalid,
+            format!("{} is a folder; name the file", target.display()),
         ));
     }
     let mut name = target.file_name().unwrap_or_default().to_owned();

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::cli::domain;
+use crate::cli::unwritable;
 use crate::config::Config;
 use crate::config::EXAMPLE;
 use crate::config::SEARCHED;
@@ -41,7 +42,7 @@ impl Wishes {
                 Reason::AlreadyExists,
                 format!("{} is there already, and is left as it is.", file.display()),
             ),
-            _ => Error::new(Reason::ConfigInvalid, format!("{}: {cause}", file.display())),
+            _ => unwritable(file, cause),
         };
         let mut new = OpenOptions::new()
             .write(true)

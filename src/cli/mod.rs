@@ -28,6 +28,7 @@ mod table;
 mod tls;
 mod user;
 
+use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::io::Write;
 use std::path::Path;
@@ -39,13 +40,15 @@ use clap::Subcommand;
 
 use crate::api::Call;
 use crate::config::Config;
-use crate::config::Flags;
 use crate::config::SEARCHED;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::peers;
+
+/// The field of errors that are about how a command was said, and not about any one thing in it.
+const USAGE: &str = "command-line";
 
 /// An Open Cloud Mesh server in one binary: invite people on other servers, share files with them.
 #[derive(Debug, Parser)]
@@ -219,11 +222,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
     if let Some(outcome) = without_settings(&arguments).transpose() {
         return told(outcome, json);
     }
-    let flags = match &arguments.command {
-        Command::Serve(wishes) => wishes.flags(),
-        _ => Flags::default(),
+    let file = arguments.global.config.as_deref();
+    let loaded = match &arguments.command {
+        Command::Serve(wishes) => wishes.load(file),
+        _ => Config::load(file),
     };
-    let outcome = Config::load_with(arguments.global.config.as_deref(), &flags).and_then(|config| {
+    let outcome = loaded.and_then(|config| {
         let served = matches!(arguments.command, Command::Serve(_));
         let needs_none = matches!(
             arguments.command,
@@ -242,7 +246,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 fn without_settings(arguments: &Arguments) -> Result<Option<()>> {
     let Global { config, json, yes, .. } = &arguments.global;
     let text = match &arguments.command {
-        Command::Config(verb) => match verb.here(config.as_deref())? {
+        Command::Config(verb) => match verb.here(config.as_deref(), *json)? {
             Some(said) => said,
             None => return Ok(None),
         },
@@ -360,7 +364,7 @@ fn confirm(danger: Option<&str>, yes: bool) -> Result<()> {
         return Ok(());
     };
     if !std::io::stdin().is_terminal() {
-        return Err(Error::invalid("--yes", format!("{danger} Say --yes if that is meant.")));
+        return Err(misused(format!("{danger} Say --yes if that is meant.")));
     }
     eprint!("{danger} Go on? [y/N] ");
     let mut answer = String::new();
@@ -371,9 +375,30 @@ fn confirm(danger: Option<&str>, yes: bool) -> Result<()> {
     Err(Error::new(Reason::NotAllowed, "Nothing was done."))
 }
 
+/// What clap would have said, had it known.
+fn misused(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::invalid(USAGE, message)
+}
+
+/// A file that was asked for and can't be written where it was to be.
+fn unwritable(file: &Path, cause: std::io::Error) -> Error {
+    let reason = match cause.kind() {
+        std::io::ErrorKind::PermissionDenied => Reason::NotAllowed,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Reason::DiskFull,
+        _ => Reason::Invalid,
+    };
+    Error::new(reason, format!("{}: {cause}", file.display()))
+}
+
+fn is_misuse(error: &Error) -> bool {
+    error.reason() == Reason::Invalid && error.field() == Some(USAGE)
+}
+
 fn complain(error: &Error, json: bool) {
     if json {
         eprintln!("{}", crate::api::socket::error_body(error));
+    } else if is_misuse(error) {
+        eprintln!("ocmesh: {}", error.message());
     } else {
         eprintln!("ocmesh: {error}");
     }
@@ -386,6 +411,7 @@ fn complain(error: &Error, json: bool) {
 /// What scripts and service managers go by.
 fn exit_code(error: &Error) -> u8 {
     match (error.reason(), error.kind()) {
+        (Reason::Invalid, _) if is_misuse(error) => 2,
         (Reason::WeRefuseThem, _) => 6,
         (Reason::DataLocked | Reason::ServerUnreachable, _) => 4,
         // They may be over soon; whoever starts services tries again.

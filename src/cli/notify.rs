@@ -7,6 +7,9 @@ use serde_json::json;
 use crate::api::Call;
 use crate::cli::Request;
 use crate::cli::table;
+use crate::error::Error;
+use crate::error::Reason;
+use crate::error::Result;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -23,17 +26,25 @@ impl Verb {
         match self {
             Self::List => Request::new(Call::NoticeList, listed),
             Self::Test => Request::new(Call::NoticeTest, |tried| {
-                table::rows(
-                    tried,
-                    &["by", "to", "arrived", "answer"],
-                    "There is nobody to tell: set notify.admin_mail or [[notify.webhook]].",
-                )
-            }),
+                table::rows(tried, &["by", "to", "arrived", "answer"], "")
+            })
+            .verdict(all_told),
             Self::Retry => Request::new(Call::NoticeRetry, |answer| {
                 format!("Notices that are tried now: {}", table::field(answer, "due"))
             }),
         }
     }
+}
+
+/// A test that reached nobody, or not everybody, has failed.
+fn all_told(tried: &Value) -> Result<()> {
+    let tried = tried.as_array().map_or(&[] as &[_], Vec::as_slice);
+    let why = match tried.iter().filter(|one| one["arrived"] != true).count() {
+        _ if tried.is_empty() => "There is nobody to tell: set notify.admin_mail or [[notify.webhook]].".to_owned(),
+        0 => return Ok(()),
+        missed => format!("{missed} of {} did not get it.", tried.len()),
+    };
+    Err(Error::new(Reason::Conflict, why))
 }
 
 fn listed(answer: &Value) -> String {

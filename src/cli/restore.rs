@@ -11,11 +11,11 @@ use crate::api::socket::this_user;
 use crate::backup::restore;
 use crate::backup::restore::Preview;
 use crate::cli::confirm;
+use crate::cli::misused;
 use crate::cli::table;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::PublicUrl;
-use crate::error::Error;
 use crate::error::Result;
 
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ impl Restore {
     /// As [`restore::restore`].
     pub async fn run(&self, config: &Config, yes: bool) -> Result<(String, Value)> {
         let rename = self.rename.as_deref().map(PublicUrl::parse).transpose();
-        let rename = rename.map_err(|why| Error::invalid("--rename", why))?;
+        let rename = rename.map_err(|why| misused(format!("--rename: {why}")))?;
         if self.dry_run {
             let preview = restore::preview(config, &self.file, rename.as_ref())?;
             return Ok((shown(&preview, config), value(&preview)));

@@ -15,6 +15,7 @@ use crate::app::Signals;
 use crate::cli::domain;
 use crate::cli::status;
 use crate::cli::table;
+use crate::cli::unwritable;
 use crate::config::Config;
 use crate::config::Flags;
 use crate::config::PublicUrl;
@@ -40,8 +41,8 @@ pub struct Wishes {
     /// The address that people and peers see
     #[arg(long, value_name = "URL", conflicts_with = "domain")]
     public_url: Option<String>,
-    /// auto, acme, files, proxy, self-signed or off
-    #[arg(long, value_name = "MODE")]
+    /// Who encrypts, and where the certificate is from
+    #[arg(long, value_name = "MODE", value_parser = ["auto", "acme", "files", "proxy", "self-signed", "off"])]
     tls: Option<String>,
     /// Agree to the terms of service of the certificate authority
     #[arg(long)]
@@ -92,6 +93,27 @@ impl Wishes {
         }
         flags
     }
+
+    /// The settings that a start with these wishes has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`]; [`Reason::ConfigInvalid`] where a public server would speak plain http by a slip.
+    pub fn load(&self, file: Option<&Path>) -> Result<Config> {
+        let config = Config::load_with(file, &self.flags())?;
+        let chosen = self.domain.is_none() || config.tls.mode != TlsMode::Auto;
+        if chosen || config.tls_mode() != TlsMode::Proxy {
+            return Ok(config);
+        }
+        let listen: Vec<_> = config.server.listen.0.iter().map(ToString::to_string).collect();
+        let why = format!(
+            "{}: {} is not on port 443, where a public server is asked. Say --tls proxy if a reverse proxy in front has the \
+             certificate; --tls acme if port 443 leads here all the same.",
+            config.origin("server.listen"),
+            listen.join(", ")
+        );
+        Err(Error::new(Reason::ConfigInvalid, why))
+    }
 }
 
 pub async fn run(mut config: Config, file: Option<PathBuf>, mut wishes: Wishes) -> Result<()> {
@@ -99,21 +121,15 @@ pub async fn run(mut config: Config, file: Option<PathBuf>, mut wishes: Wishes) 
     if config.tls_mode() == TlsMode::Acme && !config.tls.acme_agree_tos {
         agree(&config)?;
         wishes.agree_tos = true;
-        config = Config::load_with(file.as_deref(), &wishes.flags())?;
+        config = wishes.load(file.as_deref())?;
     }
     let running = Box::pin(app::start(config, Options::default())).await?;
     say_hello(&running).await?;
     let public_url = running.site.config.server.public_url.to_string();
     if let Some(file) = &wishes.ready_file {
-        std::fs::write(file, format!("{public_url}\n")).map_err(|cause| {
-            Error::new(
-                Reason::ConfigInvalid,
-                format!("--ready-file {}: {cause}", file.display()),
-            )
-        })?;
+        std::fs::write(file, format!("{public_url}\n")).map_err(|cause| unwritable(file, cause))?;
     }
-    let flags = wishes.flags();
-    let ended = Box::pin(running.keep(|| Config::load_with(file.as_deref(), &flags), signals)).await;
+    let ended = Box::pin(running.keep(|| wishes.load(file.as_deref()), signals)).await;
     if let Some(file) = &wishes.ready_file {
         let _ = std::fs::remove_file(file);
     }
@@ -165,6 +181,9 @@ async fn say_hello(running: &Running) -> Result<()> {
     );
     let certificate = certificate(&site.certificates.status(), site.clock.now());
     eprintln!("Certificate  {}", table::field(&certificate, "sentence"));
+    for (what, remedy) in site.config.doubts() {
+        eprintln!("WARNING      {what} {remedy}");
+    }
     if site.users.needs_setup().await? {
         let link = site.setup_link().await?;
         eprintln!("Set up       {link}  (valid 30 min; again with: ocmesh setup-link)");

@@ -10,9 +10,11 @@ use serde_json::Value;
 use crate::api::Call;
 use crate::api::people::UserChange;
 use crate::cli::Request;
+use crate::cli::misused;
 use crate::cli::table;
 use crate::config::UserTopic;
 use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
 use crate::secret::Secret;
 
@@ -199,7 +201,7 @@ fn topics(text: &str) -> Result<Vec<UserTopic>> {
             let known = UserTopic::ALL.into_iter().find(|topic| topic.as_str() == word);
             known.ok_or_else(|| {
                 let why = format!("{word:?} is none of share-received, invite-accepted, share-failed and none.");
-                Error::invalid("--notify", why)
+                misused(format!("--notify: {why}"))
             })
         })
         .collect()
@@ -207,7 +209,10 @@ fn topics(text: &str) -> Result<Vec<UserTopic>> {
 
 /// The first line of a file; a password never stands on the command line, where others can read it.
 fn password(file: &Path) -> Result<Secret> {
-    let wrong = |cause: std::io::Error| Error::invalid("--password-file", format!("{}: {cause}", file.display()));
+    let wrong = |cause: std::io::Error| {
+        let why = format!("--password-file {}: {cause}", file.display());
+        Error::new(Reason::Invalid, why)
+    };
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).map_err(wrong)?;

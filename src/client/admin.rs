@@ -23,14 +23,15 @@ pub struct AdminClient {
 impl AdminClient {
     /// # Errors
     ///
-    /// [`Reason::ServerUnreachable`] if nothing listens on `socket`.
+    /// [`Reason::ServerUnreachable`] if nothing listens on `socket`; [`Reason::NotAllowed`] where that can't be told,
+    /// because this user may not use it.
     pub async fn connect(socket: &Path) -> Result<Self> {
         let unreachable = |cause: std::io::Error| {
-            Error::new(
-                Reason::ServerUnreachable,
-                format!("no server answers at {}", socket.display()),
-            )
-            .caused_by(cause)
+            let (reason, why) = match cause.kind() {
+                std::io::ErrorKind::PermissionDenied => (Reason::NotAllowed, "this user may not ask the server"),
+                _ => (Reason::ServerUnreachable, "no server answers"),
+            };
+            Error::new(reason, format!("{why} at {}", socket.display())).caused_by(cause)
         };
         crate::client::install_crypto();
         drop(tokio::net::UnixStream::connect(socket).await.map_err(unreachable)?);

@@ -24,20 +24,23 @@ fn nearest(complaint: &str) -> Option<&str> {
         .map(|(_, word)| word)
 }
 
-/// How many letters have to be added, removed or replaced to get from one word to another.
+/// How many letters have to be added, removed, replaced or swapped with the next to get from one word to another.
 fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<_> = to.chars().collect();
-    let mut row: Vec<_> = (0..=to.len()).collect();
-    for (above, letter) in from.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = above + 1;
+    let (from, to): (Vec<_>, Vec<_>) = (from.chars().collect(), to.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for (above, letter) in from.iter().enumerate() {
+        let mut row = vec![above + 1];
         for (at, other) in to.iter().enumerate() {
-            let replaced = corner + usize::from(letter != *other);
-            corner = row[at + 1];
-            row[at + 1] = replaced.min(row[at] + 1).min(corner + 1);
+            let replaced = rows[above][at] + usize::from(letter != other);
+            let mut least = replaced.min(row[at] + 1).min(rows[above][at + 1] + 1);
+            if above > 0 && at > 0 && *letter == to[at - 1] && from[above - 1] == *other {
+                least = least.min(rows[above - 1][at - 1] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[to.len()]
+    rows[from.len()][to.len()]
 }
 
 #[cfg(test)]
@@ -54,6 +57,10 @@ mod tests {
         check("allow-list", Some("allowlist"));
         check("opne", Some("open"));
         check("closed", None);
+        assert_eq!(
+            nearest("unknown field `tsl`, expected one of `server`, `tls`"),
+            Some("tls")
+        );
         check("", None);
         assert_eq!(
             with_hint("invalid type: integer `7`, expected a string"),

@@ -94,9 +94,50 @@ impl Origins {
     }
 }
 
+/// The setting in whose value the byte `at` of a file stands.
+pub(super) fn value_at(text: &str, at: usize) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    value_within(table.get_ref(), "", at)
+}
+
+fn value_within(table: &DeTable<'_>, within: &str, at: usize) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let name = match within {
+            "" => key.get_ref().to_string(),
+            within => format!("{within}.{}", key.get_ref()),
+        };
+        match value.get_ref() {
+            DeValue::Table(table) => value_within(table, &name, at),
+            DeValue::Array(items) => {
+                let inner = items
+                    .iter()
+                    .enumerate()
+                    .find_map(|(number, item)| match item.get_ref() {
+                        DeValue::Table(table) => value_within(table, &format!("{name}[{}]", number + 1), at),
+                        _ => None,
+                    });
+                inner.or_else(|| value.span().contains(&at).then_some(name))
+            }
+            _ => value.span().contains(&at).then_some(name),
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_found_by_its_place() {
+        let text = "[tls]\nmode = \"x\"\n[[a.b]]\nc = 1\n[[a.b]]\nc = [2, 3]\n";
+        let check = |part: &str, expected: Option<&str>| {
+            assert_eq!(value_at(text, text.find(part).unwrap()).as_deref(), expected, "{part}");
+        };
+        check("\"x\"", Some("tls.mode"));
+        check("mode", None);
+        check("1", Some("a.b[1].c"));
+        check("3", Some("a.b[2].c"));
+    }
 
     #[test]
     fn a_setting_is_found_at_its_line_however_it_is_written() {

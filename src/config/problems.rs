@@ -6,29 +6,36 @@ use toml::de::DeTable;
 
 use crate::config::Config;
 use crate::config::Flags;
-use crate::config::line_of;
 use crate::config::sought;
 use crate::error::Result;
 
 /// Whoever has more of them mends these first.
 const MOST: usize = 50;
 
-/// What is wrong with a file and the environment, each with file and line, in the order of the lines. Nothing for what a
-/// server would start with.
+/// What is wrong with a file and the environment, each with file and line, in the order of the lines. Nothing for settings
+/// that fit together; the files that they name are not looked at.
 ///
 /// # Errors
 ///
 /// As [`Config::load`] for a file that can't be read.
 pub fn problems(file: Option<&Path>) -> Result<Vec<String>> {
-    let (text, origin, _) = sought(file)?;
-    let mut found = in_text(&text, &origin);
-    if found.is_empty()
-        && let Err(error) = Config::load_with(file, &Flags::default())
-    {
-        found.push((0, error.to_string()));
+    let (text, origin, there) = sought(file)?;
+    Ok(all(&text, &origin, there.as_deref()))
+}
+
+fn all(text: &str, origin: &str, there: Option<&Path>) -> Vec<String> {
+    let mut found = in_text(text, origin);
+    // Whether the rest fits together can't be told while a part of it is missing.
+    if found.is_empty() {
+        let complaints = match Config::examine(text, origin, there, &Flags::default()) {
+            Ok((_, complaints)) => complaints,
+            Err(error) => vec![error.to_string()],
+        };
+        let placed = |what: String| (line_in(&what, origin).unwrap_or(0), what);
+        found = complaints.into_iter().map(placed).collect();
     }
     found.sort_by_key(|(line, _)| *line);
-    Ok(found.into_iter().map(|(_, what)| what).collect())
+    found.into_iter().map(|(_, what)| what).collect()
 }
 
 /// What was found wrong is taken out, and the rest read again, for as long as it still is TOML.
@@ -36,20 +43,11 @@ fn in_text(text: &str, origin: &str) -> Vec<(usize, String)> {
     let mut left = text.to_owned();
     let mut found = Vec::new();
     while found.len() < MOST {
-        let (line, what) = match Config::parse(&left, origin) {
-            Err(error) => {
-                let what = error.to_string();
-                (line_in(&what, origin), what)
-            }
-            Ok(config) => match config.check() {
-                Err(error) => {
-                    let place = line_of(&left, error.field().unwrap_or_default());
-                    let what = format!("{origin}{place}: {error}");
-                    (line_in(&what, origin), what)
-                }
-                Ok(()) => break,
-            },
+        let Err(error) = Config::parse(&left, origin) else {
+            break;
         };
+        let what = error.to_string();
+        let line = line_in(&what, origin);
         found.push((line.unwrap_or(0), what));
         let Some(line) = line else { break };
         take_out(&mut left, line);
@@ -92,14 +90,11 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
         let check = |text: &str, expected: &[(usize, &str)]| {
-            let mut found = in_text(text, "x.toml");
-            found.sort_by_key(|(line, _)| *line);
-            let lines: Vec<_> = found.iter().map(|(line, _)| *line).collect();
-            let wanted: Vec<_> = expected.iter().map(|(line, _)| *line).collect();
-            assert_eq!(lines, wanted, "{found:?}");
-            for ((_, what), (line, part)) in found.iter().zip(expected) {
+            let found = all(text, "x.toml", Some(Path::new("x.toml")));
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            for (what, (line, part)) in found.iter().zip(expected) {
                 assert!(what.contains(part), "{what}");
-                assert!(*line == 0 || what.starts_with(&format!("x.toml:{line}: ")), "{what}");
+                assert!(what.starts_with(&format!("x.toml:{line}: ")), "{what}");
             }
         };
         check("", &[]);
@@ -116,5 +111,15 @@ mod tests {
             &[(2, "At least one wait"), (4, "cert_file")],
         );
         check("[server\nname = 7\n", &[(1, "")]);
+        // One of them would not be there without the other.
+        check(
+            "[server]\npublic_ulr = \"https://a.example\"\nlisten = \"127.0.0.1:9000\"\n",
+            &[(2, "Did you mean public_url?")],
+        );
+        check(
+            "[server]\npublic_url = \"http://127.0.0.1:8080\"\nlisten = \"127.0.0.1:9000\"\n",
+            &[],
+        );
+        check("[server]\nlisten = \"127.0.0.1:9000\"\n", &[(2, "server.public_url")]);
     }
 }

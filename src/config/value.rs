@@ -11,6 +11,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::de::Error as _;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
 use url::Url;
 
 use crate::ocm::address::Provider;
@@ -127,24 +129,35 @@ impl Listen {
 
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum OneOrMany {
-            One(String),
-            Many(Vec<String>),
+        deserializer.deserialize_any(OneOrMany).map(Self)
+    }
+}
+
+/// Says what is wanted in words, where a number was written.
+struct OneOrMany;
+
+impl<'de> Visitor<'de> for OneOrMany {
+    type Value = Vec<SocketAddr>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address with a port in quotes, such as \"127.0.0.1:8080\", or a list of them")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let wrong = |_| {
+            E::custom(format!(
+                "\"{text}\" is not an address with a port, such as 127.0.0.1:8080"
+            ))
+        };
+        text.parse().map(|address| vec![address]).map_err(wrong)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Listen(one)) = items.next_element()? {
+            all.extend(one);
         }
-        let texts = match OneOrMany::deserialize(deserializer)? {
-            OneOrMany::One(text) => vec![text],
-            OneOrMany::Many(texts) => texts,
-        };
-        let read = |text: &String| {
-            text.parse().map_err(|_| {
-                D::Error::custom(format!(
-                    "\"{text}\" is not an address with a port, such as 127.0.0.1:8080"
-                ))
-            })
-        };
-        texts.iter().map(read).collect::<Result<_, _>>().map(Self)
+        Ok(all)
     }
 }
 

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use crate::clock::Timestamp;
 use crate::clock::WRITTEN;
-use crate::config;
 use crate::config::Config;
 use crate::config::Listen;
 use crate::config::Size;
 use crate::config::TlsMode;
 use crate::doctor::inside;
+use crate::error::Error;
 use crate::error::Reason;
 use crate::files::Left;
 use crate::files::Room;
@@ -35,6 +35,20 @@ pub fn without_server(config: &Config, now: Timestamp) -> Vec<Finding> {
     all.extend(disk(config));
     all.push(clock(now));
     all.extend(free_ports(config));
+    all
+}
+
+/// What can be looked at by who may not ask the server that seems to run, as `refused` says: what is taken or closed is so
+/// for good reason then.
+pub fn from_aside(config: &Config, refused: &Error, now: Timestamp) -> Vec<Finding> {
+    let mut all = vec![Finding::bad(
+        "server",
+        format!("Most could not be looked at. {}", refused.message()),
+        "Say it again as that user: sudo ocmesh doctor",
+    )];
+    all.extend(settings(config));
+    all.extend(disk(config));
+    all.push(clock(now));
     all
 }
 
@@ -81,16 +95,9 @@ fn lock(config: &Config) -> Finding {
 
 /// Where settings are read from, and what in them is likely to be a mistake.
 pub(super) fn settings(config: &Config) -> Vec<Finding> {
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let mut found: Vec<_> = config::ignored_variables(names)
-        .into_iter()
-        .map(|name| {
-            Finding::warn(
-                "config",
-                format!("The environment variable {name} sets nothing: there is no such setting."),
-                "Write it as OCM_SECTION_KEY, such as OCM_SERVER_NAME, or take it away.",
-            )
-        })
+    let doubts = config.doubts().into_iter();
+    let mut found: Vec<_> = doubts
+        .map(|(sentence, remedy)| Finding::warn("config", sentence, remedy))
         .collect();
     if config.tls_mode() == TlsMode::Proxy
         && let Some(network) = config.server.trusted_proxies.iter().find(|net| net.prefix_len() == 0)

@@ -102,6 +102,18 @@ pub struct Notices {
     tested: Arc<Mutex<Option<Tested>>>,
 }
 
+/// Whether admins could be told with these settings.
+///
+/// # Errors
+///
+/// As [`Notices::new`].
+pub fn check(config: &Config) -> Result<()> {
+    for to in &config.notify.admin_mail {
+        Recipient::parse(to)?;
+    }
+    Hook::all(config).map(drop)
+}
+
 impl Notices {
     /// # Errors
     ///

@@ -240,6 +240,13 @@ fn refuse_that_of_others(path: &Path) -> Result<()> {
     Err(Error::new(Reason::NotAllowed, message))
 }
 
+/// Whether a server has kept anything in this directory yet. What can't be looked at may be there.
+pub fn has_data(path: &Path) -> bool {
+    ["db", "instance_id", exchange::JOURNAL]
+        .iter()
+        .any(|name| path.join(name).try_exists().unwrap_or(true))
+}
+
 pub(super) fn locked(path: &Path, holder: &str) -> Error {
     let who = match holder {
         "" => "another process".to_owned(),
@@ -253,6 +260,7 @@ pub(super) fn locked(path: &Path, holder: &str) -> Error {
 }
 
 pub(super) fn unusable(path: &Path, cause: io::Error) -> Error {
+    let kind = cause.kind();
     match Error::from(cause) {
         full if full.reason() == Reason::DiskFull => {
             let message = format!(
@@ -267,7 +275,11 @@ pub(super) fn unusable(path: &Path, cause: io::Error) -> Error {
                 path.display(),
                 other.causes()
             );
-            Error::new(Reason::ConfigInvalid, message).caused_by(other)
+            let reason = match kind {
+                io::ErrorKind::PermissionDenied => Reason::NotAllowed,
+                _ => Reason::ConfigInvalid,
+            };
+            Error::new(reason, message).caused_by(other)
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::error::Result;
 
 /// Where the new content is made ready.
 pub(super) const INCOMING: &str = "incoming";
-const JOURNAL: &str = "exchange";
+pub(super) const JOURNAL: &str = "exchange";
 
 /// What changes places.
 #[derive(Clone, Debug, Serialize, Deserialize)]

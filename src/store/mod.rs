@@ -61,6 +61,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
+pub use self::dir::has_data;
 pub use self::key::Key;
 pub use self::lines::Line;
 pub use self::migrate::Saver;

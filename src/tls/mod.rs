@@ -423,6 +423,19 @@ impl Certificates {
     }
 }
 
+/// Whether a server could have its certificate with these settings; nothing is ordered or kept.
+///
+/// # Errors
+///
+/// [`Reason::ConfigInvalid`] naming the setting, the file, and what is wrong with it.
+pub fn check(config: &Config) -> Result<()> {
+    match config.tls_mode() {
+        TlsMode::Files => Files::read(config)?.pair(config).map(drop),
+        TlsMode::Acme => may_order(config, &names(config)),
+        _ => Ok(()),
+    }
+}
+
 /// Reads `tls.cert_file` and `tls.key_file`.
 ///
 /// # Errors
@@ -483,7 +496,7 @@ fn ports(config: &Config, mode: TlsMode) -> Ports {
     }
 }
 
-fn authorities(config: &Config, names: &[String], folder: &Folder) -> Result<(Option<Authority>, Option<Authority>)> {
+fn may_order(config: &Config, names: &[String]) -> Result<()> {
     let wrong = |what: String| Error::new(Reason::ConfigInvalid, what);
     let directory = &config.tls.acme_directory;
     if !config.tls.acme_agree_tos {
@@ -510,6 +523,12 @@ fn authorities(config: &Config, names: &[String], folder: &Folder) -> Result<(Op
              each name, or fetch the files with another program (tls.mode \"files\")"
         )));
     }
+    Ok(())
+}
+
+fn authorities(config: &Config, names: &[String], folder: &Folder) -> Result<(Option<Authority>, Option<Authority>)> {
+    may_order(config, names)?;
+    let directory = &config.tls.acme_directory;
     let trust = Arc::new(client::tls_config(config)?);
     let contact = config
         .tls

@@ -530,7 +530,13 @@ fn each_way_to_fail_has_its_exit_code_and_says_what_is_wrong() {
         1,
         "until:",
     );
-    check(&["contact", "remove", "bob@cloud.example"], 1, "--yes");
+    check(
+        &["contact", "remove", "bob@cloud.example"],
+        2,
+        "Say --yes if that is meant",
+    );
+    check(&["notify", "test"], 4, "start it first");
+    check(&["man", a.path("password").to_str().unwrap()], 1, "password: ");
     check(
         &["contact", "remove", "bob@cloud.example", "--yes"],
         3,
@@ -753,6 +759,7 @@ fn t44_no_secret_is_ever_logged_even_at_trace() {
 fn keys_are_rotated_by_commands_and_their_private_halves_stay_where_they_are() {
     let mut a = Installation::new();
     // While no server runs, on its data.
+    a.add_user("ada");
     let first = a.json(&["key", "list"])[0].clone();
     assert_eq!(first["fingerprint"].as_str().unwrap().len(), 43);
     a.start("trace");

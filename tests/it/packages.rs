@@ -122,6 +122,11 @@ fn what_is_printed_is_what_is_installed() {
         printed,
         said(&ocmesh(&[&["service", "install", "--print"], &options[..]].concat()))
     );
+    let json = said(&ocmesh(&[&["service", "print", "--json"], &options[..]].concat()));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for file in json["files"].as_array().unwrap() {
+        assert!(printed.contains(file["path"].as_str().unwrap()), "{json}");
+    }
     let done = ocmesh(&[&["service", "install", "--root", root], &options[..]].concat());
     let steps = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{steps}");

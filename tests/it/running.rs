@@ -422,11 +422,35 @@ fn a_public_server_is_one_word_and_agreement() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("did you mean cloud.example.org?"), "{said}");
     let (code, said) = process.code(&["serve", "--tls", "acne"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--tls") && said.contains("'acme'"), "{said}");
+    // What speaks no TLS, or speaks it elsewhere, is none; and it is no reason to leave people without it unsaid.
+    let elsewhere = [
+        "serve",
+        "cloud.example.org",
+        "--agree-tos",
+        "--listen",
+        "127.0.0.1:8443",
+    ];
+    let (code, said) = process.code(&elsewhere);
     assert_eq!(code, Some(78));
     assert!(
-        said.contains("--tls: ") && said.contains("Did you mean acme?"),
+        said.contains("--listen: 127.0.0.1:8443") && said.contains("--tls proxy"),
         "{said}"
     );
+    // What an option is to blame for is said of the option.
+    for (wrong, parts) in [
+        (&["--tls", "acme"][..], ["--tls: tls.mode: ", "DOMAIN"]),
+        (&["--tls", "files"], ["--tls: tls.mode: ", "cert_file"]),
+        (
+            &["--listen", "127.0.0.1:1"],
+            ["--listen: server.listen: ", "--public-url"],
+        ),
+    ] {
+        let (code, said) = process.code(&[&["serve"], wrong].concat());
+        assert_eq!(code, Some(78), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    }
     assert_eq!(
         fs::read_dir(process.path("")).unwrap().count(),
         0,

@@ -195,6 +195,15 @@ fn settings_that_contradict_each_other_are_named() {
             "[server]\npublic_url = \"https://a.example\"\n[tls]\nmode = \"off\"\n",
             &["ocm.toml", "tls.mode", "proxy"],
         ),
+        ("[tls]\nmode = \"acme\"\n", &["ocm.toml:2: tls.mode", "DOMAIN"]),
+        (
+            "[tls]\ncert_file = \"c\"\nkey_file = \"k\"\n",
+            &["ocm.toml:2: tls.cert_file"],
+        ),
+        (
+            "[log]\nlevel = \"inof\"\n",
+            &["ocm.toml:2: log.level", "Did you mean info?"],
+        ),
         (
             "[shares]\ndelivery_retry = []\n",
             &["ocm.toml", "shares.delivery_retry"],
@@ -299,10 +308,167 @@ fn a_file_that_was_named_must_be_there_and_one_that_was_not_need_not() {
     let listed = ocmesh(dir.path(), &["user", "list", "--json"]).output().unwrap();
     assert_eq!(
         listed.status.code(),
-        Some(0),
+        Some(4),
         "{}",
         String::from_utf8_lossy(&listed.stderr)
     );
+}
+
+#[test]
+fn no_command_makes_a_new_server_where_the_data_is_missing() {
+    // An empty folder, as where a disk is not mounted.
+    let dir = directory(&format!("{}data_dir = \"data\"\n", free_port()));
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    for arguments in [
+        &["backup", "create"][..],
+        &["backup", "list"],
+        &["user", "list"],
+        &["key", "list"],
+        &["invite", "create"],
+        &["support-bundle"],
+        &["metrics"],
+    ] {
+        let (code, said) = outcome(&ocmesh(dir.path(), arguments).output().unwrap());
+        assert_eq!(code, Some(4), "{arguments:?}: {said}");
+        assert!(
+            said.contains("There is no data in ") && said.contains("/data"),
+            "{said}"
+        );
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 0, "{arguments:?} made something");
+    }
+    // What is in force needs no data, and making a user is a beginning.
+    let shown = ocmesh(dir.path(), &["config", "show"]).output().unwrap();
+    assert!(shown.status.success() && fs::read_dir(&data).unwrap().count() == 0);
+    let added = ocmesh(dir.path(), &["user", "add", "ada"]).output().unwrap();
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    assert!(ocmesh(dir.path(), &["user", "list"]).output().unwrap().status.success());
+}
+
+#[test]
+fn what_a_start_would_refuse_a_check_refuses() {
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
+    let https = "[server]\npublic_url = \"https://cloud.example.org\"\n";
+    let webhook = "[[notify.webhook]]\nurl = \"https://a.example/h\"\nsecret_file = \"none\"\n";
+    let mail = "[mail]\nsmtp_url = \"smtps://o@m.example\"\nfrom = \"a@b.example\"\npassword_file = \"none\"\n";
+    for (settings, part) in [
+        (
+            format!("{https}[tls]\ncert_file = \"none.pem\"\nkey_file = \"{tls}/good.key\"\n"),
+            "tls.cert_file",
+        ),
+        (
+            format!("{https}[tls]\ncert_file = \"{tls}/good.pem\"\nkey_file = \"{tls}/expired.key\"\n"),
+            "tls.key_file",
+        ),
+        (format!("{https}[tls]\nmode = \"acme\"\n"), "acme_agree_tos"),
+        ("[tls]\nextra_ca_file = \"none\"\n".to_owned(), "tls.extra_ca_file"),
+        ("[metrics]\ntoken_file = \"none\"\n".to_owned(), "metrics.token_file"),
+        (mail.to_owned(), "mail.password_file"),
+        (webhook.to_owned(), "notify.webhook[1].secret_file"),
+        (
+            "[[federation.directory]]\nurl = \"https://d.example/\"\nkey_file = \"none\"\n".to_owned(),
+            "key_file",
+        ),
+    ] {
+        let dir = directory(&settings);
+        let check = ["config", "check"];
+        let (code, said) = outcome(&ocmesh(dir.path(), &check).output().unwrap());
+        assert!(code == Some(78) && said.contains(part), "{settings}: {said}");
+        let json = ocmesh(dir.path(), &[&check[..], &["--json"]].concat())
+            .output()
+            .unwrap();
+        assert_eq!(json.status.code(), Some(78));
+        let list: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!((list.as_array().unwrap().len(), &list[0]["state"]), (1, &"bad".into()));
+        assert!(list[0]["sentence"].as_str().unwrap().contains(part), "{list}");
+        let (code, said) = serve(dir.path());
+        assert!(code == Some(78) && said.contains(part), "{settings}: {said}");
+    }
+}
+
+#[test]
+fn what_a_start_bears_with_and_is_likely_a_mistake_is_a_warning() {
+    let dir = directory("[tls]\nmode = \"proxy\"\n");
+    let check = |more: &[&str]| {
+        ocmesh(dir.path(), &[&["config", "check"], more].concat())
+            .env("OCM_FOO", "1")
+            .output()
+            .unwrap()
+    };
+    let said = check(&[]);
+    assert_eq!(said.status.code(), Some(0));
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("OCM_FOO sets nothing"), "{said}");
+    assert!(
+        said.contains("http://127.0.0.1:8080 is an address without TLS"),
+        "{said}"
+    );
+    assert!(said.ends_with("No problems.\n"), "{said}");
+    let list: serde_json::Value = serde_json::from_slice(&check(&["--json"]).stdout).unwrap();
+    let list = list.as_array().unwrap();
+    assert!(
+        list.len() == 2 && list.iter().all(|one| one["state"] == "warn"),
+        "{list:?}"
+    );
+}
+
+#[test]
+fn a_server_with_a_certificate_of_its_own_has_an_address_that_fits() {
+    let port = harness::free_port();
+    let dir = directory(&format!("[server]\nlisten = \"127.0.0.1:{port}\"\n"));
+    let mut child = ocmesh(dir.path(), &["serve", "--tls", "self-signed"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = lines
+        .by_ref()
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("Address "));
+    let _ = child.kill();
+    let _ = child.wait();
+    let address = address.unwrap_or_default();
+    assert!(address.contains(&format!(" https://localhost:{port} ")), "{address}");
+}
+
+#[test]
+fn who_may_not_ask_the_server_hears_that_and_not_that_none_runs() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    let dir = directory(&free_port());
+    let serving = Serving::start(dir.path());
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let data = dir.path().join("ocmesh-data");
+    let is_root = harness::process::is_root();
+    let run = |arguments: &[&str]| {
+        let mut command = ocmesh(dir.path(), arguments);
+        match is_root {
+            true => {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            // What others meet, the owner meets where the owner has taken the right away.
+            false => fs::set_permissions(&data, fs::Permissions::from_mode(0)).unwrap(),
+        }
+        let output = command.output();
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+        output
+    };
+    let Ok(output) = run(&["user", "list"]) else {
+        println!("SKIPPED: another user may not run what is tested");
+        return;
+    };
+    let (code, said) = outcome(&output);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("Only ") && said.contains("sudo ocmesh"), "{said}");
+    assert!(!said.contains("No server runs"), "{said}");
+    let (code, said) = outcome(&run(&["status"]).unwrap());
+    assert!(code == Some(5) && said.contains("Only "), "{said}");
+    let output = run(&["doctor"]).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("Only "), "{said}");
+    assert!(!said.contains("Another program listens"), "{said}");
+    assert_eq!(serving.terminate(), Some(0));
 }
 
 #[test]
@@ -334,7 +500,7 @@ fn certificates_that_can_not_be_used_are_named() {
         ("good.pem", "expired.key", &["tls.key_file", "does not fit"]),
     ] {
         let settings = format!("[tls]\ncert_file = \"{tls}/{cert}\"\nkey_file = \"{tls}/{key}\"\n");
-        let dir = directory(&format!("{}{settings}", free_port()));
+        let dir = directory(&format!("{}{settings}", free_port().replace("http:", "https:")));
         let (code, said) = serve(dir.path());
         assert_eq!(code, Some(78), "{said}");
         for hint in hints {

@@ -3,8 +3,10 @@
 use clap::ValueEnum;
 
 use crate::cli::domain;
+use crate::cli::misused;
+use crate::config::Config;
 use crate::config::PublicUrl;
-use crate::error::Error;
+use crate::config::TlsMode;
 use crate::error::Result;
 
 /// What people put there by hand lies in `/usr/local`, apart from what packages bring.
@@ -42,15 +44,25 @@ pub enum Tls {
 pub struct Wishes {
     /// The name of the server, such as cloud.example.org; without it, it answers this machine only
     pub domain: Option<String>,
-    /// Who does TLS
-    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
-    pub tls: Tls,
+    /// Who does TLS [default: acme]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub tls: Option<Tls>,
     /// Agree to the terms of service of the certificate authority
     #[arg(long)]
     pub agree_tos: bool,
     /// Whom the certificate authority may write to
     #[arg(long, value_name = "ADDRESS")]
     pub acme_email: Option<String>,
+}
+
+impl Tls {
+    fn mode(self) -> TlsMode {
+        match self {
+            Self::Acme => TlsMode::Acme,
+            Self::Proxy => TlsMode::Proxy,
+            Self::SelfSigned => TlsMode::SelfSigned,
+        }
+    }
 }
 
 impl Wishes {
@@ -64,13 +76,43 @@ impl Wishes {
             return Ok(None);
         };
         let url = domain::parse(domain).and_then(|name| PublicUrl::parse(&format!("https://{name}")));
-        url.map(Some)
-            .map_err(|why| Error::invalid("DOMAIN", format!("{domain:?}: {why}")))
+        url.map(Some).map_err(|why| misused(format!("{domain:?}: {why}")))
     }
 
     /// Whether an authority must be agreed with before anything is ordered there.
     pub fn needs_agreement(&self) -> bool {
-        self.domain.is_some() && self.tls == Tls::Acme && !self.agree_tos
+        self.domain.is_some() && self.who_encrypts() == Tls::Acme && !self.agree_tos
+    }
+
+    fn who_encrypts(&self) -> Tls {
+        self.tls.unwrap_or_default()
+    }
+
+    /// What was wished for and is otherwise in settings that stay as they are: the setting, its value there, and the wish.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wishes::public_url`].
+    pub fn unlike(&self, config: &Config) -> Result<Option<(&'static str, String, String)>> {
+        let there = &config.server.public_url;
+        if let Some(wished) = self.public_url()?.filter(|wished| wished.origin() != there.origin()) {
+            return Ok(Some(("server.public_url", there.to_string(), wished.to_string())));
+        }
+        let mode = config.tls_mode();
+        if let Some(wished) = self.tls.map(Tls::mode).filter(|wished| *wished != mode) {
+            let (there, wished) = (mode.as_str().to_owned(), wished.as_str().to_owned());
+            return Ok(Some(("tls.mode", there, wished)));
+        }
+        let there = config.tls.acme_email.as_ref();
+        if let Some(wished) = self.acme_email.as_ref().filter(|wished| there != Some(*wished)) {
+            let there = there.cloned().unwrap_or_default();
+            return Ok(Some(("tls.acme_email", there, wished.clone())));
+        }
+        if self.agree_tos && mode == TlsMode::Acme && !config.tls.acme_agree_tos {
+            let (there, wished) = ("false".to_owned(), "true".to_owned());
+            return Ok(Some(("tls.acme_agree_tos", there, wished)));
+        }
+        Ok(None)
     }
 }
 
@@ -95,7 +137,7 @@ pub fn settings(wishes: &Wishes) -> Result<String> {
     };
     let mut server = format!("public_url = {}\n", quoted(url.origin()));
     let mut tls = String::new();
-    match wishes.tls {
+    match wishes.who_encrypts() {
         Tls::Acme => {
             tls.push_str("mode = \"acme\"\n");
             tls.push_str(&format!("acme_agree_tos = {}\n", wishes.agree_tos));
@@ -106,7 +148,7 @@ pub fn settings(wishes: &Wishes) -> Result<String> {
         Tls::Proxy => tls.push_str("mode = \"proxy\"\n"),
         Tls::SelfSigned => tls.push_str("mode = \"self-signed\"\n"),
     }
-    if wishes.tls == Tls::Proxy {
+    if wishes.who_encrypts() == Tls::Proxy {
         server.push_str("listen = [\"127.0.0.1:8080\"]\n");
     } else {
         server.push_str("listen = [\"[::]:443\"]\nlisten_http = [\"[::]:80\"]\n");
@@ -122,15 +164,12 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
-    use crate::config::TlsMode;
-
     use super::*;
 
     fn wishes(domain: &str, tls: Tls) -> Wishes {
         Wishes {
             domain: Some(domain.to_owned()),
-            tls,
+            tls: Some(tls),
             agree_tos: true,
             acme_email: Some("admin@example.org".to_owned()),
         }

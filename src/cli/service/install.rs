@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+use serde_json::json;
+
 use super::UNIT_NAME;
 use super::files;
 use super::files::BINARY;
@@ -22,6 +25,7 @@ use crate::error::Result;
 const ASK_EVERY: Duration = Duration::from_millis(500);
 const ASK_TIMES: usize = 120;
 
+const MAKE_USER: &str = "systemd-sysusers /etc/sysusers.d/ocmesh.conf";
 const LOOK: &str =
     "Why: journalctl -u ocmesh -n 30. When it is mended, say the same again: what is done already is kept.";
 
@@ -79,15 +83,13 @@ pub fn install(system: &System, wishes: &Wishes, binary: &[u8], say: &mut dyn Fn
 /// Whether the settings that are there already say what is wished, and are right.
 fn fits(system: &System, wishes: &Wishes) -> Result<()> {
     let config = Config::load(Some(&system.at(SETTINGS)))?;
-    let wished = wishes.public_url()?;
-    match wished.filter(|wished| wished.origin() != config.server.public_url.origin()) {
+    match wishes.unlike(&config)? {
         None => Ok(()),
-        Some(wished) => Err(Error::new(
+        Some((setting, there, wished)) => Err(Error::new(
             Reason::Conflict,
             format!(
-                "{SETTINGS} says server.public_url = \"{}\", and not {wished}. Settings of yours are never changed here: change \
-                 them there, then say \"ocmesh service install\" without a name.",
-                config.server.public_url
+                "With the settings in {SETTINGS}, {setting} is \"{there}\", and not \"{wished}\". They are yours and never \
+                 changed here: change them there, then: ocmesh config check {SETTINGS} && systemctl restart ocmesh"
             ),
         )),
     }
@@ -122,7 +124,9 @@ fn start(system: &System, changed: bool, say: &mut dyn FnMut(&str)) -> Result<()
     if runs && changed {
         say("Start        again, with what is new");
         system.must("systemctl", &["restart", UNIT_NAME], LOOK)?;
-    } else if !runs {
+    } else if runs {
+        say("Running      already; settings changed since are put in force by: systemctl reload ocmesh");
+    } else {
         say("Start        now and at boot");
         system.must("systemctl", &["start", UNIT_NAME], LOOK)?;
     }
@@ -160,6 +164,11 @@ fn greet(system: &System) -> Result<String> {
         ),
         format!("Address      {}", config.server.public_url),
     ];
+    let status = system.ask(program(system), &["--config", SETTINGS, "status", "--json"]);
+    let status: Value = serde_json::from_str(&status.text).unwrap_or_default();
+    if let Some(sentence) = status["certificate"]["sentence"].as_str() {
+        lines.push(format!("Certificate  {sentence}"));
+    }
     let link = system.ask(program(system), &["--config", SETTINGS, "setup-link"]);
     if link.well {
         let link = link.text.trim();
@@ -180,25 +189,51 @@ pub fn shown(wishes: &Wishes) -> Result<String> {
     let mut text = String::from(
         "# What \"ocmesh service install\" does, as root. Where a package has brought binary, user and unit, they stay.\n\n",
     );
-    let file = |what: &str, path: &str, mode: &str, content: &str| {
-        format!("# {what}: {path} (mode {mode})\n{}\n", indented(content))
-    };
     text.push_str(&format!("# Binary: this one, copied to {BINARY} (mode 0755)\n\n"));
-    text.push_str(&file("User", USER, "0644", files::USER_TEXT));
-    text.push_str("    systemd-sysusers /etc/sysusers.d/ocmesh.conf\n\n");
-    text.push_str(&file(
-        "Settings, unless there are some",
-        SETTINGS,
-        "0644",
-        &files::settings(wishes)?,
-    ));
-    text.push_str(&file("Unit", UNIT, "0644", &files::unit()));
-    text.push_str(&format!(
-        "# Start; an older one that runs is restarted\n    systemctl daemon-reload\n    systemctl enable {UNIT_NAME}\n    \
-         systemctl start {UNIT_NAME}\n    {BINARY} --config {SETTINGS} status --ready\n    {BINARY} --config {SETTINGS} \
-         setup-link\n"
-    ));
+    for (what, path, content) in placed_files(wishes)? {
+        text.push_str(&format!("# {what}: {path} (mode 0644)\n{}\n", indented(&content)));
+        if path == USER {
+            text.push_str(&format!("    {MAKE_USER}\n\n"));
+        }
+    }
+    text.push_str("# Start; an older one that runs is restarted\n");
+    text.push_str(&indented(&starting().join("\n")));
     Ok(text)
+}
+
+/// The same for programs.
+///
+/// # Errors
+///
+/// As [`shown`].
+pub fn as_value(wishes: &Wishes) -> Result<Value> {
+    let files = placed_files(wishes)?.into_iter();
+    let files = files.map(|(_, path, content)| json!({ "path": path, "mode": "0644", "content": content }));
+    let mut commands = vec![MAKE_USER.to_owned()];
+    commands.extend(starting());
+    Ok(json!({
+        "binary": { "path": BINARY, "mode": "0755" },
+        "files": files.collect::<Vec<_>>(),
+        "commands": commands,
+    }))
+}
+
+fn placed_files(wishes: &Wishes) -> Result<[(&'static str, &'static str, String); 3]> {
+    Ok([
+        ("User", USER, files::USER_TEXT.to_owned()),
+        ("Settings, unless there are some", SETTINGS, files::settings(wishes)?),
+        ("Unit", UNIT, files::unit()),
+    ])
+}
+
+fn starting() -> [String; 5] {
+    [
+        "systemctl daemon-reload".to_owned(),
+        format!("systemctl enable {UNIT_NAME}"),
+        format!("systemctl start {UNIT_NAME}"),
+        format!("{BINARY} --config {SETTINGS} status --ready"),
+        format!("{BINARY} --config {SETTINGS} setup-link"),
+    ]
 }
 
 /// Set apart from what is said about it, and to be copied from there.

@@ -17,6 +17,7 @@ use serde_json::json;
 use self::files::Wishes;
 use self::system::System;
 use crate::cli::confirm;
+use crate::cli::misused;
 use crate::cli::print;
 use crate::error::Error;
 use crate::error::Reason;
@@ -39,7 +40,7 @@ pub enum Verb {
     },
     /// Stop it and take it away; settings and data stay
     Uninstall {
-        /// Also remove /etc/ocm and /var/lib/ocm: accounts, keys and people's files, for good
+        /// Also remove /etc/ocm and /var/lib/ocm: accounts, keys, people's files and the backups there, for good
         #[arg(long)]
         purge: bool,
         /// Do that in a tree that a machine will be made of
@@ -63,9 +64,17 @@ pub fn run(verb: Verb, yes: bool, as_json: bool) -> Result<()> {
         Verb::Print { wishes }
         | Verb::Install {
             wishes, print: true, ..
-        } => print(install::shown(&wishes)?.trim_end()),
+        } => match as_json {
+            true => print(&serde_json::to_string_pretty(&install::as_value(&wishes)?).map_err(Error::internal)?),
+            false => print(install::shown(&wishes)?.trim_end()),
+        },
         Verb::Install { mut wishes, root, .. } => {
-            let system = System::of(root)?;
+            let system = System::of(root).map_err(|error| match error.reason() {
+                Reason::Unsupported => error.and(
+                    &"In a container let it start \"ocmesh serve\" itself; for an image of a machine say --root DIR.",
+                ),
+                _ => error,
+            })?;
             agree(&system, &mut wishes, yes)?;
             let binary = std::fs::read(std::env::current_exe()?)?;
             let done = install::install(&system, &wishes, &binary, &mut |step| eprintln!("{step}"))?;
@@ -74,8 +83,7 @@ pub fn run(verb: Verb, yes: bool, as_json: bool) -> Result<()> {
         Verb::Uninstall { purge, root } => {
             let system = System::of(root)?;
             if purge {
-                let lost = "Accounts, keys, shares and all files of people here will be gone for good.";
-                confirm(Some(lost), yes)?;
+                confirm(Some(&uninstall::lost(&system)), yes)?;
             }
             uninstall::uninstall(&system, purge, &mut |step| eprintln!("{step}"))
         }
@@ -89,8 +97,7 @@ fn agree(system: &System, wishes: &mut Wishes, yes: bool) -> Result<()> {
         return Ok(());
     }
     if yes || !std::io::stdin().is_terminal() {
-        return Err(Error::invalid(
-            "--agree-tos",
+        return Err(misused(
             "The certificate is ordered from Let's Encrypt (terms: https://letsencrypt.org/repository/). Say --agree-tos if \
              you agree to them, or choose another way: --tls proxy, --tls self-signed.",
         ));

@@ -33,7 +33,7 @@ impl System {
     ///
     /// # Errors
     ///
-    /// [`Reason::NotAllowed`] for anybody but root, on the machine itself; [`Reason::Invalid`] where systemd does not run.
+    /// [`Reason::NotAllowed`] for anybody but root, on the machine itself; [`Reason::Unsupported`] where systemd does not run.
     pub fn of(root: Option<PathBuf>) -> Result<Self> {
         let Some(root) = root else {
             let own = fs::metadata("/proc/self").map(|own| own.uid());
@@ -45,15 +45,14 @@ impl System {
             }
             if !Path::new("/run/systemd/system").is_dir() {
                 return Err(Error::new(
-                    Reason::Invalid,
-                    "systemd does not run here, and nothing was done. In a container let it start \"ocmesh serve\" itself; \
-                     for an image of a machine say --root DIR.",
+                    Reason::Unsupported,
+                    "systemd does not run here, and nothing was done.",
                 ));
             }
             return Ok(Self::with(PathBuf::from("/"), Some(Box::new(run))));
         };
         if !root.is_dir() {
-            return Err(Error::invalid("--root", format!("{} is no folder.", root.display())));
+            return Err(Error::new(Reason::Invalid, format!("{} is no folder.", root.display())));
         }
         Ok(Self::with(root, None))
     }

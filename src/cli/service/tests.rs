@@ -36,6 +36,7 @@ impl Machine {
             let well = !refused.borrow().iter().any(|start| line.starts_with(start));
             let text = match () {
                 () if !well => "it said no",
+                () if line.ends_with("status --json") => "{\"certificate\": {\"sentence\": \"none yet\"}}",
                 () if line.ends_with("setup-link") => "https://cloud.example.org/setup?code=CODE\n",
                 () => "",
             };
@@ -56,7 +57,7 @@ impl Machine {
     fn install(&self, domain: Option<&str>, binary: &[u8]) -> Result<(String, String)> {
         let wishes = Wishes {
             domain: domain.map(str::to_owned),
-            tls: Tls::Acme,
+            tls: None,
             agree_tos: true,
             acme_email: None,
         };
@@ -95,10 +96,12 @@ fn an_installation_goes_from_the_binary_to_the_setup_link() {
         "systemctl reset-failed ocmesh.service",
         "systemctl start ocmesh.service",
         "/usr/local/bin/ocmesh --config /etc/ocm/ocm.toml status --ready",
+        "/usr/local/bin/ocmesh --config /etc/ocm/ocm.toml status --json",
         "/usr/local/bin/ocmesh --config /etc/ocm/ocm.toml setup-link",
     ];
     assert_eq!(asked.lines().collect::<Vec<_>>(), orders);
     assert!(end.contains("Address      https://cloud.example.org"), "{end}");
+    assert!(end.contains("\nCertificate  none yet\n"), "{end}");
     assert!(
         end.contains("Set up       https://cloud.example.org/setup?code=CODE"),
         "{end}"
@@ -124,6 +127,8 @@ fn a_second_installation_upgrades_and_restarts_only_for_something_new() {
         "{asked}"
     );
 
+    assert!(said.contains("systemctl reload ocmesh"), "{said}");
+
     let (said, _) = machine.install(None, NEW).unwrap();
     assert!(said.contains("/usr/local/bin/ocmesh, replaced"), "{said}");
     assert!(machine.asked().contains("systemctl restart ocmesh.service"));
@@ -147,6 +152,48 @@ fn settings_of_somebody_are_never_changed() {
     machine.put(files::SETTINGS, own);
     machine.install(Some("old.example.org"), NEW).unwrap();
     assert_eq!(machine.system().read(files::SETTINGS).unwrap().unwrap(), own);
+}
+
+#[test]
+fn an_option_that_would_change_nothing_is_refused() {
+    let machine = Machine::new();
+    machine.install(Some("cloud.example.org"), b"binary").unwrap();
+    let check = |wishes: Wishes, part: &str| {
+        let error = install::install(&machine.system(), &wishes, NEW, &mut |_| ()).unwrap_err();
+        assert_eq!(error.reason(), Reason::Conflict);
+        let said = error.message();
+        assert!(
+            said.contains(part) && said.contains("systemctl restart ocmesh"),
+            "{said}"
+        );
+        assert_eq!(machine.system().read(files::BINARY).unwrap().unwrap(), "binary");
+    };
+    let none = Wishes::default;
+    let tls = Some(Tls::Proxy);
+    check(Wishes { tls, ..none() }, "tls.mode is \"acme\", and not \"proxy\"");
+    let acme_email = Some("a@b.example".to_owned());
+    check(Wishes { acme_email, ..none() }, "tls.acme_email");
+    let settings = machine.system().read(files::SETTINGS).unwrap().unwrap();
+    machine.put(files::SETTINGS, &settings.replace("acme_agree_tos = true", ""));
+    let agree_tos = true;
+    check(Wishes { agree_tos, ..none() }, "tls.acme_agree_tos");
+}
+
+#[test]
+fn who_removes_all_reads_what_becomes_of_the_backups() {
+    let machine = Machine::new();
+    machine.install(Some("cloud.example.org"), NEW).unwrap();
+    let lost = uninstall::lost(&machine.system());
+    assert!(lost.contains("so will the backups in /var/lib/ocm"), "{lost}");
+    let settings = machine.system().read(files::SETTINGS).unwrap().unwrap();
+    machine.put(
+        files::SETTINGS,
+        &format!("{settings}[backup]\ndir = \"/mnt/backups\"\n"),
+    );
+    let lost = uninstall::lost(&machine.system());
+    assert!(lost.contains("The backups in /mnt/backups stay."), "{lost}");
+    let said = machine.uninstall(true).unwrap();
+    assert!(said.contains("Backups      /mnt/backups, kept"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Takes the service away again; what people have there stays unless it is to go.
 
+use std::path::PathBuf;
+
 use super::UNIT_NAME;
 use super::files::BINARY;
 use super::files::DATA;
@@ -34,10 +36,7 @@ pub fn uninstall(system: &System, purge: bool, say: &mut dyn FnMut(&str)) -> Res
         ));
     }
     // Read while it is there.
-    let elsewhere = Config::load(Some(&system.at(SETTINGS)))
-        .map(|config| config.server.data_dir)
-        .ok()
-        .filter(|data| !data.starts_with(DATA));
+    let elsewhere = elsewhere(system);
 
     if system.has(UNIT) {
         say("Stop         now, and not at boot any more");
@@ -64,11 +63,39 @@ pub fn uninstall(system: &System, purge: bool, say: &mut dyn FnMut(&str)) -> Res
             "Data         {DATA}, kept; \"ocmesh service uninstall --purge\" removes both"
         ));
     }
-    if let Some(data) = elsewhere {
+    for (what, path) in elsewhere {
         say(&format!(
-            "Data         {}, kept: remove it yourself if it shall go",
-            data.display()
+            "{what:<12} {}, kept: remove it yourself if it shall go",
+            path.display()
         ));
     }
     Ok(())
+}
+
+/// What is gone for good once the data is, in sentences.
+pub fn lost(system: &System) -> String {
+    let mut said = String::from("Accounts, keys, shares and all files of people here will be gone for good");
+    match elsewhere(system).iter().find(|(what, _)| *what == "Backups") {
+        Some((_, folder)) => said.push_str(&format!(". The backups in {} stay.", folder.display())),
+        None => said.push_str(&format!(
+            ", and so will the backups in {DATA}: copy one elsewhere if you may want it."
+        )),
+    }
+    said
+}
+
+/// Data and backups that the settings put where nothing is ever removed.
+fn elsewhere(system: &System) -> Vec<(&'static str, PathBuf)> {
+    let Ok(config) = Config::load(Some(&system.at(SETTINGS))) else {
+        return Vec::new();
+    };
+    let (data, backups) = (config.server.data_dir, config.backup.dir);
+    let mut all = Vec::new();
+    if !backups.starts_with(DATA) && !backups.starts_with(&data) {
+        all.push(("Backups", backups));
+    }
+    if !data.starts_with(DATA) {
+        all.push(("Data", data));
+    }
+    all
 }
