@@ -17,6 +17,8 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::clock::WRITTEN;
+use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
 use crate::store::Key;
 use crate::store::Record;
@@ -62,6 +64,22 @@ impl Doubt {
     pub fn ends(&self) -> Option<Timestamp> {
         (self.since >= WRITTEN).then(|| self.since.plus(EVENLY))
     }
+}
+
+/// Passes for a time that can be.
+///
+/// # Errors
+///
+/// [`Reason::ClockWrong`].
+pub fn refuse_impossible(now: Timestamp) -> Result<()> {
+    if now >= WRITTEN {
+        return Ok(());
+    }
+    let message = format!(
+        "The clock of this machine says {now}, which is before this ocmesh was written. Set it (timedatectl set-ntp true), \
+         then start again."
+    );
+    Err(Error::new(Reason::ClockWrong, message))
 }
 
 /// What is known of the clock.

@@ -40,7 +40,9 @@ use self::standing::Gone;
 
 pub use self::sessions::OpenSession;
 pub use self::sessions::Visitor;
+pub use self::standing::PutOut;
 pub use self::standing::SIGN_IN_LINK_LASTS;
+pub use self::standing::Standing;
 
 /// How long a set-up link opens the page that makes the first admin.
 pub const SETUP_LINK_LASTS: Duration = Duration::from_secs(30 * 60);

@@ -2,21 +2,37 @@
 
 use std::path::PathBuf;
 
+use futures_util::StreamExt;
 use serde_json::Value;
 use serde_json::json;
+use tokio_util::io::ReaderStream;
 
 use crate::api::rows;
 use crate::backup::Made;
 use crate::backup::review;
+use crate::client::ByteStream;
+use crate::error::Error;
 use crate::error::Result;
 use crate::site::Site;
 
 pub async fn create(site: &Site, file: Option<PathBuf>, include_files: bool) -> Result<Value> {
     let include_files = include_files || site.config.backup.include_files;
+    // Where somebody else puts one is theirs to judge.
+    let in_its_place = file.is_none();
     let made = site.backups.make(file, include_files, site.clock.now()).await?;
     let mut answer = row(made);
-    answer["same_disk"] = json!(site.backups.on_same_disk());
+    if in_its_place {
+        answer["same_disk"] = json!(site.backups.on_same_disk());
+    }
     Ok(answer)
+}
+
+/// One for whoever asks to keep it where they like.
+pub async fn hand_over(site: &Site, include_files: bool) -> Result<ByteStream> {
+    let include_files = include_files || site.config.backup.include_files;
+    let file = site.backups.hand_over(include_files, site.clock.now()).await?;
+    let content = ReaderStream::with_capacity(tokio::fs::File::from_std(file), 1 << 16);
+    Ok(Box::pin(content.map(|chunk| chunk.map_err(Error::from))))
 }
 
 pub fn list(site: &Site) -> Result<Value> {

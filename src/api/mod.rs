@@ -380,9 +380,13 @@ pub enum Call {
     /// Looks at everything, from outside, too.
     Doctor,
     SupportBundle,
-    /// In the folder for backups, or to a file on the machine of the server.
+    /// In the folder for backups, or to a file as this process sees it.
     BackupCreate {
         file: Option<PathBuf>,
+        include_files: bool,
+    },
+    /// Made, read back, and handed over; nothing of it stays here.
+    BackupHandOver {
         include_files: bool,
     },
     BackupList,
@@ -611,6 +615,11 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::Doctor => later(|| doctor::check_up(site)).await?,
         Call::SupportBundle => return Ok(Answer::Content(later(|| doctor::support_bundle(site)).await?)),
         Call::BackupCreate { file, include_files } => later(|| backups::create(site, file, include_files)).await?,
+        Call::BackupHandOver { include_files } => {
+            return later(|| backups::hand_over(site, include_files))
+                .await
+                .map(Answer::Content);
+        }
         Call::BackupList => backups::list(site)?,
         Call::BackupPrune => later(|| backups::prune(site)).await?,
         Call::BackupReview => later(|| backups::review(site)).await?,

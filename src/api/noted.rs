@@ -89,7 +89,7 @@ pub fn event(call: &Call) -> Option<Event> {
         Call::ConfigReload => made("settings.reread"),
         Call::TlsRenew => made("tls.renew"),
         Call::SupportBundle => made("support.bundle"),
-        Call::BackupCreate { .. } => made("backup.create"),
+        Call::BackupCreate { .. } | Call::BackupHandOver { .. } => made("backup.create"),
         Call::BackupPrune => made("backup.prune"),
         Call::BackupConfirm { id } => did("backup.confirm", id.as_deref().unwrap_or("all")),
         Call::InviteRead { .. }

@@ -31,15 +31,13 @@ use self::current::Current;
 use self::fronts::Fronts;
 use crate::api;
 use crate::client;
-use crate::clock;
 use crate::config::Config;
-use crate::error::Error;
-use crate::error::Reason;
 use crate::error::Result;
 use crate::site::Site;
 use crate::site::World;
 use crate::site::life::Life;
 use crate::site::life::Wish;
+use crate::timekeeper;
 use crate::tls::Certificates;
 
 pub use self::keep::Ended;
@@ -99,7 +97,8 @@ impl Default for Options {
 /// certificate that is wrong; [`Reason::ClockWrong`].
 pub async fn start(config: Config, options: Options) -> Result<Running> {
     client::install_crypto();
-    look_at_the_clock(&options.world)?;
+    // Signatures, tokens and certificates hang on the time: with a wrong one, each would fail in a way of its own (T-83).
+    timekeeper::refuse_impossible(options.world.clock.now())?;
     let mut fronts = Fronts::new(options.threads, options.listeners)?;
     let mut site = Box::pin(Site::open(config, options.world.clone())).await?;
     let (life, wishes) = Life::begin(site.clock.now());
@@ -128,19 +127,6 @@ pub async fn start(config: Config, options: Options) -> Result<Running> {
     };
     running.work();
     Ok(running)
-}
-
-/// Signatures, tokens and certificates hang on the time: with a wrong one, each would fail in a way of its own (T-83).
-fn look_at_the_clock(world: &World) -> Result<()> {
-    let now = world.clock.now();
-    if now >= clock::WRITTEN {
-        return Ok(());
-    }
-    let message = format!(
-        "The clock of this machine says {now}, which is before this ocmesh was written. Set it (timedatectl set-ntp true), \
-         then start again."
-    );
-    Err(Error::new(Reason::ClockWrong, message))
 }
 
 /// The way for commands: the user that runs the server, and root, may open its socket.

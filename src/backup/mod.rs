@@ -4,9 +4,11 @@
 //! (mode 0600, in a folder of mode 0700). What is known of the backups stands in their names, their last bytes, and one
 //! small file beside them, so that it outlasts a restore.
 
+mod decided;
 mod keep;
 mod manifest;
 mod read;
+mod receive;
 pub mod restore;
 pub mod review;
 mod seal;
@@ -39,12 +41,15 @@ use crate::error::Reason;
 use crate::error::Result;
 use crate::notify::Notice;
 use crate::notify::Notices;
+use crate::random;
 use crate::store::SCHEMA;
 use crate::store::Saver;
 use crate::store::Store;
 
 pub use self::manifest::Manifest;
 pub use self::read::verify;
+pub use self::receive::receive;
+pub use self::receive::refuse_existing;
 
 /// After a failure, the schedule tries again no sooner.
 const AGAIN: Duration = Duration::from_secs(3600);
@@ -52,6 +57,8 @@ const AGAIN: Duration = Duration::from_secs(3600);
 const BACK: Duration = Duration::from_secs(3600);
 /// How many are kept of those made before an update to one version changes the data.
 const KEPT_BEFORE_UPDATE: usize = 3;
+/// How the name of one begins that is being handed over.
+const HANDED_OVER: &str = "handed-over-";
 /// When which backup was found whole, beside them.
 const FOUND_WHOLE: &str = "verified.json";
 
@@ -69,8 +76,12 @@ pub struct Made {
 impl Made {
     /// The name of the file, by which commands and pages know it.
     pub fn name(&self) -> String {
-        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        name_of(&self.file)
     }
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// What is under way, and how the last one failed that did.
@@ -170,6 +181,26 @@ impl Backups {
     pub async fn make(&self, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
         let turn = Arc::clone(&self.turn).try_lock_owned().map_err(|_| busy())?;
         self.make_in_turn(turn, file, include_files, now).await.0
+    }
+
+    /// Makes one that is not kept here: it has no name any more when this returns, and is gone when it is closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::make`].
+    pub async fn hand_over(&self, include_files: bool, now: Timestamp) -> Result<File> {
+        let turn = Arc::clone(&self.turn).try_lock_owned().map_err(|_| busy())?;
+        let made = self.in_turn(turn, now, move |config, store| {
+            let name = format!("{HANDED_OVER}{}.zip", random::number());
+            let file = config.backup.dir.join(name);
+            let opened = make(config, store, Some(file.clone()), include_files, now)
+                .and_then(|_| File::open(&file).map_err(Error::from));
+            match fs::remove_file(&file) {
+                Err(cause) if cause.kind() != ErrorKind::NotFound => Err(write::unwritable(&file, cause)),
+                _ => opened,
+            }
+        });
+        made.await.0
     }
 
     /// The same for whoever does not wait for it: [`Self::state`] says how it goes.
@@ -276,10 +307,22 @@ impl Backups {
         include_files: bool,
         now: Timestamp,
     ) -> (Result<Made>, Option<OwnedMutexGuard<()>>) {
+        self.in_turn(turn, now, move |config, store| {
+            make(config, store, file, include_files, now)
+        })
+        .await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        now: Timestamp,
+        work: impl FnOnce(&Config, &Store) -> Result<T> + Send + 'static,
+    ) -> (Result<T>, Option<OwnedMutexGuard<()>>) {
         self.lock().since = Some(now);
         let backups = self.clone();
         let made = tokio::task::spawn_blocking(move || {
-            let outcome = make(&backups.config, &backups.store, file, include_files, now);
+            let outcome = work(&backups.config, &backups.store);
             let mut state = backups.lock();
             state.since = None;
             state.failure = outcome.as_ref().err().map(|error| (now, error.clone()));
@@ -344,7 +387,7 @@ fn make(config: &Config, store: &Store, file: Option<PathBuf>, include_files: bo
     };
     write::write(&file, &contents, &mut store.snapshot()?)?;
     let size = fs::metadata(&file)?.len();
-    if file.parent() == Some(folder) {
+    if file.parent() == Some(folder) && keep::made_at(&name_of(&file)).is_some() {
         note_found(folder, &file, Some(now))?;
     }
     tracing::info!(size, "A backup was made and found whole: {}", file.display());
@@ -445,7 +488,7 @@ fn sweep(folder: &Path) -> Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let unfinished = name.to_str().and_then(|name| name.strip_suffix(".part"));
-        if unfinished.is_some_and(|name| keep::made_at(name).is_some()) {
+        if unfinished.is_some_and(|name| keep::made_at(name).is_some() || name.starts_with(HANDED_OVER)) {
             fs::remove_file(entry.path())?;
         }
     }
@@ -462,7 +505,7 @@ fn read_found(folder: &Path) -> FoundWhole {
 fn note_found(folder: &Path, file: &Path, at: Option<Timestamp>) -> Result<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name_of(file);
     let mut whole = read_found(folder);
     whole
         .by_name

@@ -25,7 +25,8 @@ use crate::store::Line;
 
 /// The longest line that is read: a record is far below that.
 const MAX_LINE: u64 = 64 << 10;
-const MAX_MANIFEST: u64 = 1 << 30;
+/// The longest that a backup may say of itself: a line for each of half a million files.
+const MAX_MANIFEST: u64 = 128 << 20;
 
 pub(super) type Archive = ZipArchive<BufReader<File>>;
 
@@ -37,7 +38,7 @@ pub(super) type Archive = ZipArchive<BufReader<File>>;
 /// [`Reason::Invalid`] for a file that can't be read.
 pub fn verify(path: &Path) -> Result<Manifest> {
     let damaged = |what: &str| damaged(path, what);
-    let unreadable = |cause: io::Error| Error::invalid("file", format!("{}: {cause}", path.display()));
+    let unreadable = |cause: io::Error| unreadable(path, cause);
     let Some(seal) = seal::read(path).map_err(unreadable)? else {
         return Err(damaged(match open(path) {
             // Zip readers look for the end, and forgive what stands behind it.
@@ -85,9 +86,17 @@ fn contents(path: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
+fn unreadable(path: &Path, cause: io::Error) -> Error {
+    if cause.kind() == io::ErrorKind::NotFound {
+        let message = format!("There is no backup {}.", path.display());
+        return Error::not_found(message).caused_by(cause);
+    }
+    Error::invalid("file", format!("{}: {cause}", path.display()))
+}
+
 /// Opens a backup without looking at what is in it.
 pub(super) fn open(path: &Path) -> Result<Archive> {
-    let file = File::open(path).map_err(|cause| Error::invalid("file", format!("{}: {cause}", path.display())))?;
+    let file = File::open(path).map_err(|cause| unreadable(path, cause))?;
     ZipArchive::new(BufReader::with_capacity(1 << 16, file))
         .map_err(|cause| damaged(path, "its table of contents can't be read").caused_by(cause))
 }
@@ -98,6 +107,9 @@ pub(super) fn manifest(path: &Path, archive: &mut Archive) -> Result<Manifest> {
     let entry = archive
         .by_name(MANIFEST)
         .map_err(|cause| unreadable().caused_by(cause))?;
+    if entry.size() > MAX_MANIFEST {
+        return Err(damaged(path, "what it says of itself is too long"));
+    }
     let mut text = Vec::new();
     entry
         .take(MAX_MANIFEST)

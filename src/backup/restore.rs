@@ -7,12 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::fs::DirBuilder;
-use std::fs::File;
 use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Component;
 use std::path::Path;
@@ -20,6 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use super::decided;
+use super::decided::Decided;
 use super::keep;
 use super::manifest::MANIFEST;
 use super::manifest::Manifest;
@@ -44,19 +41,22 @@ use crate::files::Room;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::store::Epoch;
-use crate::store::Options;
 use crate::store::Present;
 use crate::store::Renewal;
 use crate::store::SCHEMA;
 use crate::store::Store;
+use crate::timekeeper;
 use crate::users::Users;
+
+/// Beyond it there is no number that a store reads again.
+const LAST_EPOCH: u64 = i64::MAX as u64 - 1;
 
 /// What a restore would do.
 #[derive(Clone, Debug)]
 pub struct Preview {
     pub manifest: Manifest,
-    /// How many records there are now, by kind; none while a server uses them.
-    pub now: Option<BTreeMap<String, u64>>,
+    /// How many records there are now, by kind; or why that can't be known.
+    pub now: Result<BTreeMap<String, u64>>,
     /// Of this installation, where there is one.
     pub instance: Option<String>,
     /// Why it would be refused, if it would.
@@ -72,12 +72,14 @@ pub struct Restored {
     /// Where what was there is now.
     pub aside: PathBuf,
     pub held: review::Numbers,
+    /// What was decided since and counts on; or why what was there could not be asked for it.
+    pub decided: Result<Decided>,
 }
 
 impl Preview {
     /// Each kind of record with its number then and now.
     pub fn kinds(&self) -> Vec<(String, u64, Option<u64>)> {
-        let now: Option<BTreeMap<&str, u64>> = self.now.as_ref().map(|now| kinds(now).collect());
+        let now: Option<BTreeMap<&str, u64>> = self.now.as_ref().ok().map(|now| kinds(now).collect());
         let mut all: BTreeMap<&str, u64> = self.manifest.kinds().collect();
         for kind in now.iter().flat_map(BTreeMap::keys) {
             all.entry(kind).or_default();
@@ -96,25 +98,27 @@ impl Preview {
 /// # Errors
 ///
 /// As [`verify`](super::verify).
-pub fn preview(config: &Config, file: &Path, rename: Option<&PublicUrl>) -> Result<Preview> {
+pub fn preview(config: &Config, file: &Path, rename: Option<&PublicUrl>, clock: Timestamp) -> Result<Preview> {
     let manifest = read::verify(file)?;
     let data = &config.server.data_dir;
     let instance = fs::read_to_string(data.join("instance_id")).ok();
     let now = match data.exists() {
-        true => Renewal::begin(data)
-            .and_then(|renewal| renewal.now())
-            .ok()
-            .map(|now| now.records),
-        false => Some(BTreeMap::new()),
+        true => Renewal::begin(data).and_then(|renewal| renewal.now(&[])),
+        false => Ok(Present::default()),
+    };
+    let in_the_way = match &now {
+        // That is what backups are for.
+        Err(damaged) if damaged.reason() == Reason::DataDamaged => None,
+        now => now.as_ref().err().cloned(),
     };
     let settings = settings_in(file)?;
     let in_force = config.file().and_then(|file| fs::read(file).ok());
     Ok(Preview {
-        refused: check(config, &manifest, rename).err(),
+        refused: check(config, &manifest, rename, clock).err().or(in_the_way),
         other_settings: settings != in_force,
         instance: instance.map(|id| id.trim().to_owned()),
         manifest,
-        now,
+        now: now.map(|now| now.records),
     })
 }
 
@@ -129,7 +133,9 @@ fn settings_in(file: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 /// Passes if this backup may be put in the place of what is there.
-fn check(config: &Config, manifest: &Manifest, rename: Option<&PublicUrl>) -> Result<()> {
+fn check(config: &Config, manifest: &Manifest, rename: Option<&PublicUrl>, now: Timestamp) -> Result<()> {
+    // What was signed before the restore counts for nothing: by a clock of long ago that would be nothing at all.
+    timekeeper::refuse_impossible(now)?;
     if manifest.schema > SCHEMA {
         let message = format!(
             "This backup holds data of format {}, made by ocmesh {}. This is ocmesh {} (format {SCHEMA}). Use that one or \
@@ -142,13 +148,14 @@ fn check(config: &Config, manifest: &Manifest, rename: Option<&PublicUrl>) -> Re
     }
     let ours = &config.server.public_url;
     if let Some(rename) = rename.filter(|rename| *rename != ours) {
-        let why = format!("This server is {ours} and not {rename}; server.public_url says so.");
+        let why = format!("This server is {ours} and not {rename}: set server.public_url to {rename} first.");
         return Err(Error::invalid("--rename", why));
     }
     if manifest.public_url != ours.origin() && rename.is_none() {
         let why = format!(
             "This backup is of {}, and this server is {ours}. People are known elsewhere by their server: every contact \
-             and every share with them breaks for good. If that is meant, say --rename {ours}",
+             and every share with them breaks for good. If that is meant, say --rename {ours}; if not, set \
+             server.public_url to what it was",
             manifest.public_url
         );
         return Err(Error::new(Reason::Conflict, why));
@@ -173,44 +180,50 @@ pub async fn restore(
     now: Timestamp,
 ) -> Result<Restored> {
     let manifest = read::verify(file)?;
-    check(config, &manifest, rename)?;
+    check(config, &manifest, rename, now)?;
     let data = &config.server.data_dir;
     let renewal = Renewal::begin(data)?;
-    let size: u64 = manifest.entries.iter().map(|entry| entry.size).sum();
+    let size = manifest.entries.iter().map(|entry| entry.size);
+    let size = size.fold(0, u64::saturating_add);
     // Records take more room in a database than in a file.
-    write::check_room(size.saturating_mul(2), Room::at(data)?.bytes, data)?;
-    let there = match renewal.now() {
+    write::check_room(
+        "what is in this backup",
+        size.saturating_mul(2),
+        Room::at(data)?.bytes,
+        data,
+    )?;
+    let there = match renewal.now(&decided::KINDS) {
         // What is there can't be read: that is what backups are for.
         Err(damaged) if damaged.reason() == Reason::DataDamaged => {
             tracing::warn!("{damaged} It is put aside as it is.");
-            Present::default()
+            Err(damaged)
         }
-        there => there?,
+        there => Ok(there?),
     };
+    let before = there.as_ref().map_or(0, |there| there.epoch.number);
     let epoch = Epoch {
-        number: 1 + manifest.epoch.max(there.epoch.number),
+        number: manifest.epoch.max(before).min(LAST_EPOCH) + 1,
         since: now,
     };
     load(&renewal, file, &manifest, epoch)?;
-    let incoming = renewal.incoming();
-    let store = Store::open(&incoming, Options::default())?;
-    let held = settle(config, &store, file, by, now).await;
+    let store = renewal.open()?;
+    let settled = settle(config, &store, there.as_ref(), file, by, now).await;
     // Closed before anything else may fail, for it is exchanged or thrown away next.
     store.close()?;
-    let held = held?;
-    give_to_owner_of(data, &incoming)?;
+    let (held, decided) = settled?;
     let aside = unused(data, format!("before-restore-{}", keep::stamp(now)));
     renewal.put_in_place(&aside)?;
     Ok(Restored {
         manifest,
         aside: data.join(aside),
         held,
+        decided,
     })
 }
 
 fn load(renewal: &Renewal, file: &Path, manifest: &Manifest, epoch: Epoch) -> Result<()> {
     let incoming = renewal.incoming();
-    make_folder(&incoming)?;
+    renewal.make_folder(&incoming)?;
     let mut archive = read::open(file)?;
     renewal.load(epoch, &mut |take| read::each_line(file, &mut archive, take))?;
     let folders: Vec<String> = archive
@@ -219,11 +232,14 @@ fn load(renewal: &Renewal, file: &Path, manifest: &Manifest, epoch: Epoch) -> Re
         .map(str::to_owned)
         .collect();
     for name in folders {
-        make_folder(&place(file, &incoming, &name)?)?;
+        renewal.make_folder(&place(file, &incoming, &name)?)?;
     }
     for entry in &manifest.entries {
         if !matches!(entry.name.as_str(), MANIFEST | RECORDS | SETTINGS) {
             let place = place(file, &incoming, &entry.name)?;
+            if let Some(folder) = place.parent() {
+                renewal.make_folder(folder)?;
+            }
             unpack(file, &mut archive, &entry.name, &place, entry.modified)?;
         }
     }
@@ -239,7 +255,9 @@ fn place(file: &Path, folder: &Path, name: &str) -> Result<PathBuf> {
         .next()
         .and_then(|first| first.to_str())
         .unwrap_or_default();
-    if parts.any(|part| !matches!(part, Component::Normal(_))) || write::NOT_PACKED.contains(&first) || first.is_empty()
+    if parts.any(|part| !matches!(part, Component::Normal(_)))
+        || write::OF_THE_STORE.contains(&first)
+        || first.is_empty()
     {
         return Err(read::damaged(file, "a name in it leads elsewhere"));
     }
@@ -247,9 +265,6 @@ fn place(file: &Path, folder: &Path, name: &str) -> Result<PathBuf> {
 }
 
 fn unpack(file: &Path, archive: &mut Archive, name: &str, place: &Path, modified: Option<i64>) -> Result<()> {
-    if let Some(folder) = place.parent() {
-        make_folder(folder)?;
-    }
     let mut out = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -262,10 +277,6 @@ fn unpack(file: &Path, archive: &mut Archive, name: &str, place: &Path, modified
         out.set_modified(moment)?;
     }
     Ok(out.sync_all()?)
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    Ok(DirBuilder::new().recursive(true).mode(0o700).create(path)?)
 }
 
 /// Two restores in one second put aside what was there into two folders.
@@ -281,39 +292,28 @@ fn unused(data: &Path, name: String) -> String {
 }
 
 /// Sees to it that nothing of what comes back does anything by itself.
-async fn settle(config: &Config, store: &Store, file: &Path, by: &By, now: Timestamp) -> Result<review::Numbers> {
+async fn settle(
+    config: &Config,
+    store: &Store,
+    there: Result<&Present, &Error>,
+    file: &Path,
+    by: &By,
+    now: Timestamp,
+) -> Result<(review::Numbers, Result<Decided>)> {
     Keys::renew(store, now).await?;
-    Users::new(store.clone(), config.accounts.clone())
-        .forget_all_sessions()
-        .await?;
+    let users = Users::new(store.clone(), config.accounts.clone());
+    users.forget_all_sessions().await?;
+    let decided = match there {
+        Ok(there) => match decided::read(there) {
+            Ok(before) => Ok(decided::keep(config, store, &users, &before, now).await?),
+            // As one of a later format.
+            Err(unreadable) => Err(unreadable),
+        },
+        Err(damaged) => Err(damaged.clone()),
+    };
     let held = review::hold(store, now).await?;
     let audit = Audit::open(config, store.clone(), Clock::stopped_at(now), Metrics::new()).await?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     audit.note(by, Event::new("backup.restore").of(&name)).await?;
-    Ok(held)
-}
-
-/// Who restores may be root, and the server that reads it is not.
-fn give_to_owner_of(data: &Path, path: &Path) -> Result<()> {
-    let (owner, mine) = (fs::metadata(data)?, fs::metadata(path)?);
-    if (owner.uid(), owner.gid()) == (mine.uid(), mine.gid()) {
-        return Ok(());
-    }
-    give(path, owner.uid(), owner.gid()).map_err(|cause| {
-        let message = format!(
-            "What was restored can't be given to the owner of {}: {cause}.",
-            data.display()
-        );
-        Error::new(Reason::NotAllowed, message)
-    })
-}
-
-fn give(path: &Path, user: u32, group: u32) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), user, group)?;
-        }
-    }
-    std::os::unix::fs::lchown(path, Some(user), Some(group))?;
-    File::open(path)?.sync_all()
+    Ok((held, decided))
 }

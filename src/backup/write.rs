@@ -1,6 +1,7 @@
 //! A backup as it is written: beside its place, read back from the disk, and only then under its name.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
@@ -41,8 +42,10 @@ use crate::store::Line;
 
 /// What is left free on a disk, whatever is written to it.
 const RESERVE: u64 = 16 << 20;
-/// Names in a data directory that are the store's own, or nobody's.
-pub(super) const NOT_PACKED: [&str; 5] = ["db", "durable", "lock", "incoming", "exchange"];
+/// Names in a data directory that are the store's own.
+pub(super) const OF_THE_STORE: [&str; 5] = ["db", "durable", "lock", "incoming", "exchange"];
+/// What file systems have at the top of a disk of its own, for nobody but root.
+const OF_THE_DISK: &str = "lost+found";
 /// People's files.
 const FILES: &str = "files";
 
@@ -80,7 +83,7 @@ pub(super) fn write(
         );
         return Err(Error::new(Reason::Invalid, why));
     }
-    check_room(needed(contents)?, Room::at(folder)?.bytes, folder)?;
+    check_room("a backup", needed(contents)?, Room::at(folder)?.bytes, folder)?;
     let mut part = target.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
@@ -117,14 +120,14 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         .map_err(|cause| unwritable(folder, cause))
 }
 
-/// Passes if a backup fits: what is in it before it is made small, and a reserve.
-pub(super) fn check_room(needed: u64, left: u64, folder: &Path) -> Result<()> {
+/// Passes if something fits: a backup as what is in it before it is made small, and a reserve.
+pub(super) fn check_room(what: &str, needed: u64, left: u64, folder: &Path) -> Result<()> {
     let needed = needed.saturating_add(RESERVE);
     if needed <= left {
         return Ok(());
     }
     let message = format!(
-        "There is no room for a backup in {}: it may need {} ({needed} bytes), and {} are left ({left} bytes).",
+        "There is no room for {what} in {}: it may need {} ({needed} bytes), and {} are left ({left} bytes).",
         folder.display(),
         Size(needed),
         Size(left)
@@ -143,15 +146,15 @@ fn needed(contents: &Contents<'_>) -> Result<u64> {
 
 /// Bytes; what goes away while it is looked at counts for nothing.
 fn size_of(path: &Path) -> Result<u64> {
-    let Some(metadata) = gone_is_none(fs::symlink_metadata(path))? else {
+    let Some(metadata) = gone_is_none(path, fs::symlink_metadata(path))? else {
         return Ok(0);
     };
     if !metadata.is_dir() {
         return Ok(if metadata.is_file() { metadata.len() } else { 0 });
     }
     let mut size = 0;
-    for entry in gone_is_none(fs::read_dir(path))?.into_iter().flatten() {
-        size += size_of(&entry?.path())?;
+    for entry in listed(path)? {
+        size += size_of(&entry)?;
     }
     Ok(size)
 }
@@ -161,25 +164,28 @@ fn size_of(path: &Path) -> Result<u64> {
 fn beside(contents: &Contents<'_>) -> Result<Vec<PathBuf>> {
     let config = contents.config;
     let mut found = Vec::new();
-    for entry in gone_is_none(fs::read_dir(&config.server.data_dir))?
-        .into_iter()
-        .flatten()
-    {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let ours = NOT_PACKED.contains(&name)
+    for path in listed(&config.server.data_dir)? {
+        let Some(name) = path.file_name().and_then(OsStr::to_str) else {
+            continue;
+        };
+        let ours = OF_THE_STORE.contains(&name)
+            || name == OF_THE_DISK
             || name.starts_with("before-")
             || [".new", ".part", ".zip"].iter().any(|end| name.ends_with(end));
         let wanted = name != FILES || contents.include_files;
-        let path = entry.path();
-        let elsewhere = is_same(&path, &config.backup.dir) || config.file() == Some(&path);
-        if !ours && wanted && !elsewhere && !config.secret_files().any(|secret| secret == path) {
+        if !ours && wanted && !elsewhere(config).iter().any(|other| is_same(&path, other)) {
             found.push(path);
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// What is not packed wherever it lies: other backups, the settings, which have a name of their own, and files that hold
+/// secrets.
+fn elsewhere(config: &Config) -> Vec<&Path> {
+    let named = [Some(config.backup.dir.as_path()), config.file()];
+    named.into_iter().flatten().chain(config.secret_files()).collect()
 }
 
 fn pack(part: &Path, contents: &Contents<'_>, lines: &mut dyn Iterator<Item = Result<Line>>) -> Result<()> {
@@ -195,7 +201,7 @@ fn pack(part: &Path, contents: &Contents<'_>, lines: &mut dyn Iterator<Item = Re
     let mut packer = Packer {
         zip: ZipWriter::new(BufWriter::with_capacity(1 << 16, file)),
         entries: Vec::new(),
-        backups: &contents.config.backup.dir,
+        elsewhere: elsewhere(contents.config),
     };
     packer
         .zip
@@ -246,8 +252,8 @@ impl Facts {
 struct Packer<'a> {
     zip: ZipWriter<BufWriter<File>>,
     entries: Vec<Packed>,
-    /// Where the backups are, which may be far below something that is packed.
-    backups: &'a Path,
+    /// May be far below something that is packed.
+    elsewhere: Vec<&'a Path>,
 }
 
 impl Packer<'_> {
@@ -291,37 +297,39 @@ impl Packer<'_> {
 
     /// A file, or a folder with all that is below it. Links are not followed; what goes away meanwhile is left out.
     fn below(&mut self, path: &Path, name: &str) -> Result<()> {
-        let Some(metadata) = gone_is_none(fs::symlink_metadata(path))? else {
+        let Some(metadata) = gone_is_none(path, fs::symlink_metadata(path))? else {
             return Ok(());
         };
+        if self.elsewhere.iter().any(|other| is_same(path, other)) {
+            return Ok(());
+        }
         if metadata.is_file() {
             return self.file(path, name);
         }
-        if !metadata.is_dir() || is_same(path, self.backups) {
+        if !metadata.is_dir() {
             return Ok(());
         }
         let options = SimpleFileOptions::default().unix_permissions(0o700);
         self.zip.add_directory(name, options).map_err(failed)?;
-        let mut names = Vec::new();
-        for entry in gone_is_none(fs::read_dir(path))?.into_iter().flatten() {
-            names.push(entry?.file_name());
-        }
-        names.sort();
-        for child in names {
+        let mut children = listed(path)?;
+        children.sort();
+        for child in children {
             // What no page or command made can't be named by one either.
-            let Some(text) = child.to_str() else { continue };
+            let Some(text) = child.file_name().and_then(OsStr::to_str) else {
+                continue;
+            };
             if !files::is_hidden(text) {
-                self.below(&path.join(&child), &format!("{name}/{text}"))?;
+                self.below(&child, &format!("{name}/{text}"))?;
             }
         }
         Ok(())
     }
 
     fn file(&mut self, path: &Path, name: &str) -> Result<()> {
-        let Some(mut file) = gone_is_none(File::open(path))? else {
+        let Some(mut file) = gone_is_none(path, File::open(path))? else {
             return Ok(());
         };
-        let modified = file.metadata()?.mtime();
+        let modified = file.metadata().map_err(|cause| unreadable(path, cause))?.mtime();
         self.add(name, Some(modified), |out| {
             io::copy(&mut file, out)?;
             Ok(())
@@ -349,12 +357,34 @@ impl Packer<'_> {
     }
 }
 
-fn gone_is_none<T>(found: io::Result<T>) -> Result<Option<T>> {
+/// What is in a folder; nothing for one that is gone.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = gone_is_none(folder, fs::read_dir(folder))?.into_iter().flatten();
+    entries
+        .map(|entry| {
+            entry
+                .map(|entry| entry.path())
+                .map_err(|cause| unreadable(folder, cause))
+        })
+        .collect()
+}
+
+fn gone_is_none<T>(path: &Path, found: io::Result<T>) -> Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(cause.into()),
+        Err(cause) => Err(unreadable(path, cause)),
     }
+}
+
+/// Half a backup is none: whoever can mend it is told what is in the way.
+fn unreadable(path: &Path, cause: io::Error) -> Error {
+    let message = format!(
+        "{} can't be read: {cause}. Whatever lies in the data directory is part of a backup: give it to the user that the \
+         server runs as, or move it elsewhere.",
+        path.display()
+    );
+    Error::new(Reason::ConfigInvalid, message).caused_by(cause)
 }
 
 fn failed(cause: ZipError) -> Error {
@@ -385,7 +415,8 @@ mod tests {
 
     #[test]
     fn a_backup_that_may_not_fit_is_refused_with_both_numbers() {
-        let check = |needed, left| check_room(needed, left, Path::new("/b")).map_err(|error| error.to_string());
+        let check =
+            |needed, left| check_room("a backup", needed, left, Path::new("/b")).map_err(|error| error.to_string());
         assert_eq!(check(1, RESERVE + 1), Ok(()));
         let refused = check(1 << 30, 5 << 20).unwrap_err();
         for part in ["/b", "1.0 GiB", "1090519040 bytes", "5.0 MiB", "5242880 bytes"] {

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::api::Call;
 use crate::backup;
 use crate::cli::Request;
+use crate::cli::connection;
 use crate::cli::table;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -52,11 +53,7 @@ pub enum Verb {
 impl Verb {
     pub fn request(self) -> Result<Request> {
         Ok(match self {
-            Self::Create { file, include_files } => {
-                // The server that is asked may stand elsewhere.
-                let file = file.map(std::path::absolute).transpose()?;
-                Request::new(Call::BackupCreate { file, include_files }, created)
-            }
+            Self::Create { file, include_files } => Request::new(Call::BackupCreate { file, include_files }, created),
             Self::List => Request::new(Call::BackupList, |backups| {
                 table::rows(
                     backups,
@@ -93,6 +90,35 @@ impl Verb {
             }
         })
     }
+}
+
+/// Makes a backup under the name that is given. A running server may see other files than whoever asks it: so it hands the
+/// backup over, and it is written and read back here.
+///
+/// # Errors
+///
+/// [`Reason::AlreadyExists`](crate::error::Reason::AlreadyExists); as [`backup::receive`]; as the server has it.
+pub async fn create_at(config: Config, file: &Path, include_files: bool) -> Result<(String, Value)> {
+    let file = std::path::absolute(file)?;
+    backup::refuse_existing(&file)?;
+    let made = match connection::fetch(&config, Call::BackupHandOver { include_files }).await? {
+        Some(content) => {
+            let made = backup::receive(content, file).await?;
+            json!({
+                "name": made.name(),
+                "file": made.file,
+                "made": made.at.to_string(),
+                "size": made.size,
+                "verified": made.verified.map(|at| at.to_string()),
+            })
+        }
+        None => {
+            let file = Some(file);
+            let request = Request::new(Call::BackupCreate { file, include_files }, created);
+            connection::send(config, request).await?.unwrap_or_default()
+        }
+    };
+    Ok((created(&made), made))
 }
 
 fn created(made: &Value) -> String {

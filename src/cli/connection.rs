@@ -87,6 +87,18 @@ pub async fn ask_server(config: &Config, call: Call) -> Result<Option<Value>> {
     }
 }
 
+/// The file that a running server hands over; nothing where none runs.
+pub async fn fetch(config: &Config, call: Call) -> Result<Option<ByteStream>> {
+    let Ok(server) = AdminClient::connect(&config.server.admin_socket).await else {
+        return Ok(None);
+    };
+    let request = Request::new(call, |_| String::new());
+    match over_socket(&server, &request, Box::pin(stream::empty())).await? {
+        Answer::Content(content) => Ok(Some(content)),
+        Answer::Json(_) => Err(Error::internal("an answer came where a file was expected")),
+    }
+}
+
 async fn over_socket(server: &AdminClient, request: &Request, content: ByteStream) -> Result<Answer> {
     let mut head = serde_json::to_vec(&request.call).map_err(Error::internal)?;
     head.push(b'\n');

@@ -312,8 +312,16 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         Command::Tls(verb) => verb.request(),
         Command::Audit(verb) => verb.request()?,
         Command::Backup(backup::Verb::Verify { file }) => return tell(backup::verify(&config, &file)?, global.json),
+        Command::Backup(backup::Verb::Create {
+            file: Some(file),
+            include_files,
+        }) => return tell(backup::create_at(config, &file, include_files).await?, global.json),
         Command::Backup(verb) => verb.request()?,
-        Command::Restore(restore) => return tell(restore.run(&config, global.yes).await?, global.json),
+        Command::Restore(restore) => {
+            let (text, value, outcome) = Box::pin(restore.run(&config, global.yes)).await?;
+            tell((text, value), global.json)?;
+            return outcome;
+        }
         Command::Config(verb) => verb.request(),
         Command::Metrics => Request::new(Call::Metrics, |answer| {
             table::field(answer, "text").trim_end().to_owned()

@@ -1,6 +1,5 @@
 //! `ocmesh restore`: a backup in the place of what is there, while no server runs.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,14 +7,18 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::api::socket::this_user;
+use crate::backup::Manifest;
 use crate::backup::restore;
 use crate::backup::restore::Preview;
+use crate::backup::restore::Restored;
 use crate::cli::confirm;
 use crate::cli::misused;
 use crate::cli::table;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::PublicUrl;
+use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
 
 #[derive(Debug, Args)]
@@ -25,23 +28,32 @@ pub struct Restore {
     /// Show what is in it and what would change, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Take a backup of another address: every contact and share with other servers breaks
+    /// Take a backup of another address. URL is the one of this server, as server.public_url says: set that first. Every
+    /// contact and share with other servers breaks
     #[arg(long, value_name = "URL")]
     rename: Option<String>,
 }
 
 impl Restore {
-    /// Does it; gives what to say, for people and for programs.
+    /// Does it; gives what to say, for people and for programs, and how it went after that was said.
     ///
     /// # Errors
     ///
     /// As [`restore::restore`].
-    pub async fn run(&self, config: &Config, yes: bool) -> Result<(String, Value)> {
+    pub async fn run(&self, config: &Config, yes: bool) -> Result<(String, Value, Result<()>)> {
         let rename = self.rename.as_deref().map(PublicUrl::parse).transpose();
         let rename = rename.map_err(|why| misused(format!("--rename: {why}")))?;
+        // Looked at before it is asked about: nobody is to say yes to what can't be.
+        let preview = restore::preview(config, &self.file, rename.as_ref(), Clock::system().now())?;
         if self.dry_run {
-            let preview = restore::preview(config, &self.file, rename.as_ref())?;
-            return Ok((shown(&preview, config), value(&preview)));
+            let outcome = match &preview.refused {
+                Some(refused) => Err(Error::new(Reason::Conflict, format!("It would be refused. {refused}"))),
+                None => Ok(()),
+            };
+            return Ok((shown(&preview, config), value(&preview), outcome));
+        }
+        if let Some(refused) = preview.refused {
+            return Err(refused);
         }
         let danger = format!(
             "What is in {} is put aside, and {} takes its place: what came since it was made is not in it.",
@@ -57,21 +69,59 @@ impl Restore {
             done.manifest.made,
             done.aside.display()
         );
-        if !done.held.is_empty() {
-            let held = done.held;
-            // Writing into a String can't fail.
-            let _ = write!(
-                said,
-                "\n{} shares, {} invitations and {} messages wait until they are confirmed, for they may have been ended \
-                 since. Start the server, then: ocmesh backup review",
-                held.shares, held.invites, held.deliveries
+        said += &format!("\n{}", decided(&done));
+        said += match done.held.is_empty() {
+            false => "\nStart the server, then confirm what waits: ocmesh backup review",
+            true => "\nStart the server, then look whether all is well: ocmesh doctor",
+        };
+        let value = json!({
+            "aside": done.aside,
+            "held": done.held,
+            "manifest": done.manifest,
+            "decided": done.decided.as_ref().ok(),
+        });
+        Ok((said, value, Ok(())))
+    }
+}
+
+/// What of the decisions since the backup counts on, and what has to be looked at.
+fn decided(done: &Restored) -> String {
+    let mut said = as_of(&done.manifest);
+    match &done.decided {
+        Ok(decided) => {
+            let lists = [
+                ("Still disabled, as they were or were deleted", &decided.people.disabled),
+                ("Still no admins", &decided.people.demoted),
+                ("Still denied", &decided.denied),
+            ];
+            for (what, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
+                said += &format!("\n{what}: {}", names.join(", "));
+            }
+            if let Some(mode) = decided.mode {
+                said += &format!("\nStill in force: mode {mode}");
+            }
+        }
+        Err(unreadable) => {
+            said += &format!(
+                "\nWhat was there could not be asked who was put out since: whoever was is let in again. {unreadable}"
             );
         }
-        Ok((
-            said,
-            json!({ "aside": done.aside, "held": done.held, "manifest": done.manifest }),
-        ))
     }
+    let held = done.held;
+    if !held.is_empty() {
+        said += &format!(
+            "\n{} shares, {} invitations and {} messages wait until they are confirmed, for they may have been ended since.",
+            held.shares, held.invites, held.deliveries
+        );
+    }
+    said
+}
+
+fn as_of(manifest: &Manifest) -> String {
+    format!(
+        "Accounts, passwords, rules and mode are those of {}: look at them with ocmesh user list and ocmesh peer rules.",
+        manifest.made
+    )
 }
 
 fn shown(preview: &Preview, config: &Config) -> String {
@@ -105,12 +155,17 @@ fn shown(preview: &Preview, config: &Config) -> String {
         &["kind", "in_it", "now"],
         "There are no records in it.",
     );
-    match &preview.refused {
-        Some(refused) => said += &format!("\n\nIt would be refused. {refused}"),
-        None if preview.now.is_none() => said += "\n\nThe data is in use: stop the server before you restore.",
-        None => said += "\n\nNothing was changed.",
-    }
-    said
+    said += &format!(
+        "\n\n{} Who was disabled, deleted or denied since stays so",
+        as_of(manifest)
+    );
+    said += match &preview.now {
+        Err(unread) if unread.reason() == Reason::DataDamaged => {
+            ", as far as the data of now can be read: it is damaged."
+        }
+        _ => ".",
+    };
+    said + "\nNothing was changed."
 }
 
 fn kinds(preview: &Preview) -> Value {
@@ -124,7 +179,8 @@ fn value(preview: &Preview) -> Value {
         "instance_id": preview.instance,
         "kinds": kinds(preview),
         "other_settings": preview.other_settings,
-        "in_use": preview.now.is_none(),
+        "in_use": matches!(&preview.now, Err(error) if error.reason() == Reason::DataLocked),
+        "unreadable": preview.now.as_ref().err().map(ToString::to_string),
         "refused": preview.refused.as_ref().map(ToString::to_string),
     })
 }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::dir;
+use super::dir::Owner;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -43,20 +44,23 @@ pub(super) struct Plan {
 /// # Errors
 ///
 /// [`Reason::Conflict`] where something can't change places, before anything is changed; and as the disk has it.
-pub(super) fn begin(path: &Path, plan: &Plan) -> Result<()> {
+pub(super) fn begin(path: &Path, owner: Owner, plan: &Plan) -> Result<()> {
     refuse_mounts(path, plan)?;
     let write = || {
         // An empty one is what a stop just here left. What has something in it is somebody's.
         let aside = path.join(&plan.aside);
         let _ = fs::remove_dir(&aside);
-        DirBuilder::new().mode(0o700).create(aside)?;
+        DirBuilder::new().mode(0o700).create(&aside)?;
+        owner.give(&aside)?;
         let new = path.join("exchange.new");
+        let _ = fs::remove_file(&new);
         let mut file = fs::OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&new)?;
+        // Whoever starts the server next must be able to finish this.
+        owner.give(&new)?;
         file.write_all(&serde_json::to_vec(plan)?)?;
         file.sync_all()?;
         sync(path)?;
@@ -82,9 +86,19 @@ fn finish_with(path: &Path, step: &mut dyn FnMut(&str) -> io::Result<()>) -> Res
         }
         Err(cause) => return Err(unusable(cause)),
     };
-    let plan: Plan = serde_json::from_slice(&text)
-        .map_err(|_| dir::damaged(path, "the journal of what was being put in its place can't be read"))?;
+    let plan: Plan = serde_json::from_slice(&text).map_err(|_| unreadable_journal(path))?;
     carry_out(path, &plan, step).map_err(unusable)
+}
+
+/// A backup can't be put in place before it is settled what is there.
+fn unreadable_journal(path: &Path) -> Error {
+    let message = format!(
+        "{journal} says what was being put in the place of what, and can't be read. Copy {path} to another place, remove \
+         {journal}, then restore a backup.",
+        journal = path.join(JOURNAL).display(),
+        path = path.display(),
+    );
+    Error::new(Reason::DataDamaged, message)
 }
 
 fn carry_out(path: &Path, plan: &Plan, step: &mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> {
@@ -137,7 +151,8 @@ fn refuse_mounts(path: &Path, plan: &Plan) -> Result<()> {
         let escaped = place.to_string_lossy().replace(' ', "\\040");
         if mounts.lines().any(|line| line.split(' ').nth(4) == Some(&escaped)) {
             let message = format!(
-                "{} is a mounted disk of its own, and can't be put aside. Restore without it, or unmount it first.",
+                "{} is a mounted disk of its own, and can't be put aside. Unmount it, and have its files in the directory \
+                 itself as long as this takes.",
                 place.display()
             );
             return Err(Error::new(Reason::Conflict, message));

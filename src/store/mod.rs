@@ -61,6 +61,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
+pub use self::dir::Owner;
 pub use self::dir::has_data;
 pub use self::key::Key;
 pub use self::lines::Line;
@@ -90,6 +91,8 @@ pub struct Options {
     pub cache: u64,
     /// What is done with all that an earlier ocmesh wrote before it is changed.
     pub before_migration: Saver,
+    /// Whether root may open what is somebody else's, and see to it that all of it stays theirs.
+    pub for_owner: bool,
 }
 
 impl Default for Options {
@@ -97,6 +100,7 @@ impl Default for Options {
         Self {
             cache: 64 * 1024 * 1024,
             before_migration: Saver::default(),
+            for_owner: false,
         }
     }
 }

@@ -2,19 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use super::Epoch;
 use super::Options;
+use super::Record;
+use super::Store;
 use super::dir;
 use super::dir::DataDir;
 use super::exchange;
 use super::exchange::Plan;
 use super::lines;
+use super::record;
 use super::sled::load;
 use super::sled::load::Loader;
 use super::sled::start;
+use crate::error::Error;
+use crate::error::Reason;
 use crate::error::Result;
 
 /// Takes one line of a backup after the other.
@@ -26,6 +33,22 @@ pub struct Present {
     /// How many records there are, by kind.
     pub records: BTreeMap<String, u64>,
     pub epoch: Epoch,
+    /// Of the installation; empty where there is none yet.
+    pub instance_id: String,
+    /// The records that were asked for, with their kinds.
+    pub(super) wanted: Vec<(String, Vec<u8>)>,
+}
+
+impl Present {
+    /// The records of one kind, if that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Txn::get`](super::Txn::get).
+    pub fn all<R: Record>(&self) -> Result<Vec<R>> {
+        let of_kind = self.wanted.iter().filter(|(kind, _)| kind == R::KIND);
+        of_kind.map(|(_, bytes)| record::decode(bytes)).collect()
+    }
 }
 
 /// A data directory that nobody else may use meanwhile, and the new content that is made ready inside it.
@@ -38,17 +61,61 @@ pub struct Renewal {
 impl Renewal {
     /// # Errors
     ///
-    /// As [`Store::open`](super::Store::open): [`Reason::DataLocked`](crate::error::Reason::DataLocked) while a server
-    /// runs.
+    /// As [`Store::open`]: [`Reason::DataLocked`] while a server runs. Root is not
+    /// refused: all that comes of this belongs to the owner of the directory.
     pub fn begin(data: &Path) -> Result<Self> {
         Ok(Self {
-            dir: DataDir::take(data)?,
+            dir: DataDir::take_for_owner(data)?,
         })
     }
 
-    /// What is there now.
-    pub fn now(&self) -> Result<Present> {
-        load::look(&self.dir)
+    /// What is there now, with all records of these kinds.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::DataDamaged`]; as the disk has it.
+    pub fn now(&self, wanted: &[&str]) -> Result<Present> {
+        let looked = load::look(&self.dir, wanted);
+        // The engine writes also where it only reads.
+        self.give(&self.dir.db())?;
+        looked
+    }
+
+    /// Makes a folder of the new content.
+    ///
+    /// # Errors
+    ///
+    /// As the file system has it.
+    pub fn make_folder(&self, path: &Path) -> Result<()> {
+        let make = || {
+            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            self.dir.owner().give(path)
+        };
+        make().map_err(|cause| dir::unusable(self.dir.path(), cause))
+    }
+
+    /// Opens the new content, once it is loaded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn open(&self) -> Result<Store> {
+        let options = Options {
+            for_owner: true,
+            ..Options::default()
+        };
+        Store::open(&self.incoming(), options)
+    }
+
+    fn give(&self, path: &Path) -> Result<()> {
+        self.dir.owner().give_all(path).map_err(|cause| {
+            let message = format!(
+                "{} can't be given to the owner of {}: {cause}. Do this as that user.",
+                path.display(),
+                self.dir.path().display()
+            );
+            Error::new(Reason::NotAllowed, message)
+        })
     }
 
     /// The directory in which the new content is made ready, and which is a data directory itself once it is loaded.
@@ -60,9 +127,11 @@ impl Renewal {
     ///
     /// # Errors
     ///
-    /// [`Reason::DataDamaged`](crate::error::Reason::DataDamaged) for a line that is none; what `feed` returns.
+    /// [`Reason::DataDamaged`] for a line that is none; what `feed` returns.
     pub fn load(&self, epoch: Epoch, feed: &mut dyn FnMut(&mut TakeLine<'_>) -> Result<()>) -> Result<()> {
         let mut loader = Loader::new(&self.incoming().join("db"), &Options::default())?;
+        // Already now: what a stop leaves here is thrown away by whoever starts next.
+        self.give(&self.incoming())?;
         feed(&mut |line| {
             let entry = lines::entry(&line)?;
             if entry.0 == start::EPOCH_KEY {
@@ -79,10 +148,11 @@ impl Renewal {
     ///
     /// # Errors
     ///
-    /// [`Reason::Conflict`](crate::error::Reason::Conflict) where something is a mount point; as the disk has it.
+    /// [`Reason::Conflict`] where something is a mount point; as the disk has it.
     pub fn put_in_place(self, aside: &str) -> Result<()> {
         let path = self.dir.path();
         let incoming = self.incoming();
+        self.give(&incoming)?;
         let read = || {
             load::sync_all(&incoming)?;
             let mut names = Vec::new();
@@ -101,7 +171,7 @@ impl Renewal {
             put_aside: vec!["durable".to_owned()],
             keep: true,
         };
-        exchange::begin(path, &plan)
+        exchange::begin(path, self.dir.owner(), &plan)
     }
 }
 

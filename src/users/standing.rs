@@ -1,5 +1,6 @@
 //! Where a person stands: brought in by a link, an admin or not, disabled, gone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use crate::secret::hash_of;
 use crate::store::Index;
 use crate::store::Key;
 use crate::store::Page;
+use crate::store::Present;
 use crate::store::Record;
 use crate::store::Txn;
 use crate::users::NewUser;
@@ -62,6 +64,54 @@ impl Record for Gone {
 
     fn key(&self) -> Key {
         Key::of([&self.name])
+    }
+}
+
+/// Who could do what in data whose place other data takes.
+pub struct Standing {
+    /// By name: whether they could sign in, and whether they were admins.
+    people: BTreeMap<String, (bool, bool)>,
+    gone: Vec<Gone>,
+}
+
+/// Who is kept out of what has taken its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PutOut {
+    /// Who was disabled or deleted.
+    pub disabled: Vec<String>,
+    /// Who was no admin any more.
+    pub demoted: Vec<String>,
+}
+
+impl Standing {
+    /// The records that tell.
+    pub const KINDS: [&str; 2] = [User::KIND, Gone::KIND];
+
+    /// # Errors
+    ///
+    /// As [`Present::all`].
+    pub fn of(there: &Present) -> Result<Self> {
+        let people = there.all::<User>()?.into_iter();
+        Ok(Self {
+            people: people
+                .map(|user| (user.name.clone(), (user.is_active(), user.admin)))
+                .collect(),
+            gone: there.all()?,
+        })
+    }
+
+    /// Takes from somebody what they had lost; says what that was, if it was anything.
+    fn take_from(&self, user: &mut User, now: Timestamp) -> (bool, bool) {
+        let (active, admin) = match self.people.get(&user.name) {
+            Some(known) => *known,
+            None => (self.gone.iter().all(|gone| gone.name != user.name), user.admin),
+        };
+        let taken = (user.is_active() && !active, user.admin && !admin);
+        if taken.0 {
+            user.disabled = Some(now);
+        }
+        user.admin &= admin;
+        taken
     }
 }
 
@@ -230,6 +280,66 @@ impl Users {
                 Ok(user)
             })
             .await
+    }
+}
+
+/// How many are looked at in one commit.
+const ROWS: usize = 200;
+
+impl Users {
+    /// Disables who could not sign in, and takes from who was no admin what admins may, whatever was kept of them earlier:
+    /// with a backup nobody comes back who was put out since (T-86). That may leave nobody who is an admin.
+    pub async fn keep_out(&self, before: &Standing, now: Timestamp) -> Result<PutOut> {
+        let mut done = PutOut::default();
+        let mut page = Page::first(ROWS);
+        loop {
+            let (some, next) = self
+                .store
+                .run(async |txn| {
+                    let listing = txn.list::<User>(Key::ALL, &page).await?;
+                    let mut taken = Vec::new();
+                    for mut user in listing.items {
+                        let what = before.take_from(&mut user, now);
+                        if what != (false, false) {
+                            txn.put(&user).await?;
+                            taken.push((user.name, what));
+                        }
+                    }
+                    Ok((taken, listing.next))
+                })
+                .await?;
+            for (name, (disabled, demoted)) in some {
+                if demoted {
+                    done.demoted.push(name.clone());
+                }
+                if disabled {
+                    done.disabled.push(name);
+                }
+            }
+            match next {
+                Some(next) => page = Page::after(next, ROWS),
+                None => break,
+            }
+        }
+        self.remember_gone(&before.gone).await?;
+        Ok(done)
+    }
+
+    /// Names of the deleted, also of those whom the backup never knew, are given to nobody.
+    async fn remember_gone(&self, gone: &[Gone]) -> Result<()> {
+        for some in gone.chunks(ROWS) {
+            self.store
+                .run(async |txn| {
+                    for one in some {
+                        if txn.get::<User>([&one.name]).await?.is_none() {
+                            txn.put(one).await?;
+                        }
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(())
     }
 }
 

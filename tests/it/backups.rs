@@ -297,7 +297,7 @@ async fn a_backup_has_all_that_is_kept_and_is_for_nobody_else() {
     // A new machine: nothing there but the configuration.
     let mut config = (*server.config).clone();
     config.server.data_dir = server.data.parent().unwrap().join("other");
-    let preview = restore::preview(&config, &target, None).unwrap();
+    let preview = restore::preview(&config, &target, None, START).unwrap();
     assert!(preview.refused.is_none() && preview.instance.is_none() && !config.server.data_dir.exists());
     let kinds = preview.kinds();
     assert!(kinds.contains(&("user".to_owned(), 1, Some(0))), "{kinds:?}");
@@ -369,8 +369,13 @@ async fn a_restore_is_refused_while_a_server_runs_and_for_another_address() {
     server.user("bob").await;
     let refused = put_back(&server.config, &file).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::DataLocked);
-    let preview = restore::preview(&server.config, &file, None).unwrap();
-    assert!(preview.now.is_none());
+    let preview = restore::preview(&server.config, &file, None, START).unwrap();
+    assert!(preview.now.is_err_and(|error| error.reason() == Reason::DataLocked));
+    assert!(
+        preview
+            .refused
+            .is_some_and(|error| error.reason() == Reason::DataLocked)
+    );
     let server = server
         .restart_after(async |config| {
             let mut moved = config.clone();
@@ -388,7 +393,7 @@ async fn a_restore_is_refused_while_a_server_runs_and_for_another_address() {
             let other = attempt(Some("https://cloud.example.com")).await.unwrap_err();
             assert_eq!(other.field(), Some("--rename"));
             // Nothing came of any of these; now with the words that it takes.
-            let preview = restore::preview(&moved, &file, None).unwrap();
+            let preview = restore::preview(&moved, &file, None, START).unwrap();
             assert!(preview.kinds().contains(&("user".to_owned(), 1, Some(2))));
             attempt(Some("https://cloud.example.org")).await.unwrap();
         })

@@ -105,17 +105,32 @@ pub(in crate::store) fn sync_all(path: &Path) -> io::Result<()> {
 
 /// Every entry of an open database, in order.
 pub(super) fn entries(path: &Path, db: &Db) -> impl Iterator<Item = Result<Entry>> {
-    db.iter().map(move |entry| match caught(|| entry) {
-        Ok(Ok((name, value))) => String::from_utf8(name.to_vec())
-            .map(|name| (name, value.to_vec()))
-            .map_err(|_| dir::damaged(path, "a key is not text")),
-        Ok(Err(cause)) => Err(dir::damaged(path, &cause.to_string())),
-        Err(panic) => Err(dir::damaged(path, &panic)),
+    let mut iter = db.iter();
+    let mut over = false;
+    std::iter::from_fn(move || {
+        // What panicked once has nothing more to say.
+        if over {
+            return None;
+        }
+        let entry = match caught(|| iter.next()) {
+            Ok(None) => return None,
+            Ok(Some(Ok((name, value)))) => {
+                let name = String::from_utf8(name.to_vec());
+                return Some(
+                    name.map(|name| (name, value.to_vec()))
+                        .map_err(|_| dir::damaged(path, "a key is not text")),
+                );
+            }
+            Ok(Some(Err(cause))) => dir::damaged(path, &cause.to_string()),
+            Err(panic) => dir::damaged(path, &panic),
+        };
+        over = true;
+        Some(Err(entry))
     })
 }
 
 /// What stands in a directory that this process has taken.
-pub(in crate::store) fn look(dir: &DataDir) -> Result<Present> {
+pub(in crate::store) fn look(dir: &DataDir, wanted: &[&str]) -> Result<Present> {
     let mut present = Present::default();
     if !dir.db().join("db").exists() {
         return Ok(present);
@@ -125,8 +140,11 @@ pub(in crate::store) fn look(dir: &DataDir) -> Result<Present> {
         let (name, value) = entry?;
         let kind = name.split('/').next().unwrap_or_default();
         *present.records.entry(kind.to_owned()).or_default() += 1;
-        if name == start::EPOCH_KEY {
-            present.epoch = Epoch::read(&String::from_utf8_lossy(&value));
+        match name.as_str() {
+            start::EPOCH_KEY => present.epoch = Epoch::read(&String::from_utf8_lossy(&value)),
+            start::INSTANCE_KEY => present.instance_id = String::from_utf8_lossy(&value).into_owned(),
+            _ if wanted.contains(&kind) => present.wanted.push((kind.to_owned(), value)),
+            _ => {}
         }
         Ok(())
     });

@@ -23,7 +23,7 @@ pub(in crate::store) const SCHEMA_KEY: &str = "meta/schema";
 pub(in crate::store) const EPOCH_KEY: &str = "meta/epoch";
 /// The ocmesh that had it open last.
 pub(in crate::store) const WRITER_KEY: &str = "meta/ocmesh";
-const INSTANCE_KEY: &str = "meta/instance_id";
+pub(super) const INSTANCE_KEY: &str = "meta/instance_id";
 /// The number of the last change, written with each; the [`Ledger`] knows which must be there.
 pub(super) const CHANGES_KEY: &str = "meta/changes";
 
