@@ -116,6 +116,8 @@ pub fn wrong_socket(socket: &Path, why: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]

@@ -136,7 +136,7 @@ impl Certificates {
         };
         if let Some(why) = authority
             .as_ref()
-            .and_then(|_| status::no_door(config, way(config), state.ports))
+            .and_then(|_| status::no_door(config, ways(config).0, state.ports))
         {
             tracing::warn!("{why}");
         }

@@ -54,7 +54,7 @@ impl Certificates {
             .or_else(|| certificate.as_ref().and_then(|one| ended(one, now)))
             .or_else(|| certificate.as_ref().and_then(|one| misfit(one, &self.0.names[0])))
             .or_else(|| match certificate {
-                None if self.0.authority.is_some() => no_door(&self.0.config, self.0.way, state.ports),
+                None if self.0.authority.is_some() => no_door(&self.0.config, self.0.way_of(progress), state.ports),
                 _ => None,
             });
         let renews = matches!(self.0.mode, TlsMode::Acme | TlsMode::SelfSigned);
@@ -99,7 +99,7 @@ pub fn foreseen(config: &Config) -> Result<Status> {
         TlsMode::Files => certificate = Some(Files::read(config)?.pair(config)?.about),
         TlsMode::Acme => {
             super::authorities(config, &names, &Folder::of(config.server.data_dir.join("tls")))?;
-            trouble = no_door(config, super::way(config), super::ports(config, mode));
+            trouble = no_door(config, super::ways(config).0, super::ports(config, mode));
         }
         _ => {}
     }

@@ -448,7 +448,7 @@ fn who_may_not_ask_the_server_hears_that_and_not_that_none_runs() {
                 command.uid(NOBODY).gid(NOBODY);
             }
             // What others meet, the owner meets where the owner has taken the right away.
-            false => fs::set_permissions(&data, fs::Permissions::from_mode(0)).unwrap(),
+            false => fs::set_permissions(&data, fs::Permissions::from_mode(0o000)).unwrap(),
         }
         let output = command.output();
         fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
