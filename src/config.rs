@@ -409,29 +409,6 @@ impl Config {
         Ok(())
     }
 
-    /// What a start would bear with, and is likely to be a mistake: a sentence, and what to do.
-    pub fn doubts(&self) -> Vec<(String, String)> {
-        let mut doubts = Vec::new();
-        if self.tls_mode() == TlsMode::Proxy && !self.server.public_url.is_https() {
-            doubts.push((
-                format!(
-                    "tls.mode is \"proxy\", and {} is an address without TLS: nothing is encrypted on its way to people.",
-                    self.server.public_url
-                ),
-                "Write https:// in server.public_url if the proxy has a certificate; if none does, tls.mode is \"off\"."
-                    .to_owned(),
-            ));
-        }
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        doubts.extend(ignored_variables(names).into_iter().map(|name| {
-            (
-                format!("The environment variable {name} sets nothing: there is no such setting."),
-                "Write it as OCM_SECTION_KEY, such as OCM_SERVER_NAME, or take it away.".to_owned(),
-            )
-        }));
-        doubts
-    }
-
     fn check_keys(&self) -> Result<()> {
         let Keys {
             publish_before_use: before,
@@ -628,7 +605,7 @@ fn sought(file: Option<&Path>) -> Result<(String, String, Option<PathBuf>)> {
 }
 
 /// The variables of the environment that begin as ours do and set nothing: a slip of the pen, mostly.
-fn ignored_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+pub fn ignored_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     names
         .filter(|name| {
             let setting = name.strip_prefix(ENVIRONMENT_PREFIX);

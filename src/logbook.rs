@@ -37,6 +37,13 @@ pub fn lines() -> Vec<String> {
     book().iter().cloned().collect()
 }
 
+/// The last of them, so many at most.
+pub fn last(number: usize) -> Vec<String> {
+    let book = book();
+    let skipped = book.len().saturating_sub(number);
+    book.iter().skip(skipped).cloned().collect()
+}
+
 fn book() -> MutexGuard<'static, VecDeque<String>> {
     BOOK.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -82,6 +89,8 @@ mod tests {
         let last = kept.last().unwrap();
         assert!(last.contains("WARN") && last.contains("The last line"), "{last}");
         assert_eq!(last.len(), LONGEST);
+        assert_eq!(super::last(2), kept[LINES - 2..]);
+        assert_eq!(super::last(LINES + 1), kept);
         assert!(!kept.iter().any(|line| line.contains("too quiet")));
     }
 }

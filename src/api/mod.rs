@@ -43,6 +43,7 @@ use crate::invites::NewInvite;
 use crate::invites::Standing;
 use crate::keys::Rotation;
 use crate::lang::Lang;
+use crate::logbook;
 use crate::secret::Secret;
 use crate::shares::Parting;
 use crate::site::Site;
@@ -371,6 +372,10 @@ pub enum Call {
     },
     KeyCancel,
     Metrics,
+    /// The last lines of the log of the running server, the oldest first.
+    LogTail {
+        lines: usize,
+    },
     TlsStatus,
     /// Knocks at our own doors.
     TlsPreflight,
@@ -402,7 +407,7 @@ pub enum Call {
 impl Call {
     /// Whether it is about a server that runs, and makes no sense without one.
     pub fn needs_server(&self) -> bool {
-        matches!(self, Self::ConfigReload | Self::Status)
+        matches!(self, Self::ConfigReload | Self::Status | Self::LogTail { .. })
     }
 
     /// Whether it may be the first thing that is done on a new server.
@@ -607,6 +612,7 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
         Call::KeyList => keys::list(site),
         Call::KeyRotate { how } => later(|| keys::rotate(site, how)).await?,
         Call::KeyCancel => later(|| keys::cancel(site)).await?,
+        Call::LogTail { lines } => serde_json::json!({ "lines": logbook::last(lines) }),
         Call::Metrics => serde_json::json!({ "text": later(|| site.numbers()).await? }),
         Call::TlsStatus => tls::status(site),
         Call::TlsPreflight => later(|| tls::preflight(site)).await?,

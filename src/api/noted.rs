@@ -121,6 +121,7 @@ pub fn event(call: &Call) -> Option<Event> {
         | Call::QueueList
         | Call::KeyList
         | Call::Metrics
+        | Call::LogTail { .. }
         | Call::TlsStatus
         | Call::TlsPreflight
         | Call::TlsCa

@@ -81,7 +81,7 @@ pub(super) fn write(
              where backup.dir says.",
             folder.display()
         );
-        return Err(Error::new(Reason::Invalid, why));
+        return Err(Error::invalid("file", why));
     }
     check_room("a backup", needed(contents)?, Room::at(folder)?.bytes, folder)?;
     let mut part = target.as_os_str().to_owned();

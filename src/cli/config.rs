@@ -13,6 +13,8 @@ use crate::cli::table;
 use crate::config::Config;
 use crate::config::EXAMPLE;
 use crate::config::problems;
+use crate::doctor;
+use crate::doctor::Finding;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -82,21 +84,22 @@ fn check(file: Option<&Path>, json: bool) -> Result<String> {
     if found.is_empty() {
         let config = Config::load(file)?;
         found.extend(rehearsal::refused(&config).iter().map(ToString::to_string));
-        doubts = config.doubts();
+        doubts = doctor::doubts(&config);
     }
     let said = match json {
         true => {
             let bad = found.iter().map(|what| json!({ "state": "bad", "sentence": what }));
             let warn = doubts
                 .iter()
-                .map(|(what, remedy)| json!({ "state": "warn", "sentence": what, "remedy": remedy }));
+                .map(|doubt| json!({ "state": "warn", "sentence": doubt.sentence, "remedy": doubt.remedy }));
             let all = bad.chain(warn).collect::<Vec<_>>();
             serde_json::to_string_pretty(&all).map_err(Error::internal)?
         }
         false => {
+            let remedy = |doubt: &Finding| doubt.remedy.clone().unwrap_or_default();
             let warned = doubts
                 .iter()
-                .map(|(what, remedy)| format!("Warning: {what} {remedy}\n"));
+                .map(|doubt| format!("Warning: {} {}\n", doubt.sentence, remedy(doubt)));
             warned.collect::<String>() + "No problems."
         }
     };

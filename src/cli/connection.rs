@@ -55,14 +55,16 @@ async fn running(config: &Config) -> Result<Option<AdminClient>> {
                 Some(owner) if owner != "root" => format!("{owner} and root"),
                 _ => "root".to_owned(),
             };
-            let message = format!(
-                "Only {who} may ask the server at {}. Say it again with sudo: sudo ocmesh ...",
-                socket.display()
-            );
+            let message = format!("Only {who} may ask the server at {}: sudo ocmesh ...", socket.display());
             Err(Error::new(Reason::NotAllowed, message).caused_by(error))
         }
         Err(_) => Ok(None),
     }
+}
+
+/// A path that can be read without knowing where the command was said.
+pub fn shown(path: &Path) -> String {
+    std::path::absolute(path).map_or_else(|_| path.display().to_string(), |path| path.display().to_string())
 }
 
 /// Whose a path is, as far as can be told from here: what keeps others out belongs to the same user as what is within.
@@ -145,8 +147,8 @@ async fn without_server(config: Config, request: Request, content: ByteStream) -
             format!(
                 "There is no data in {}, and no server runs at {}. If the data is on another disk, look whether that is \
                  mounted; a new server begins with: ocmesh serve",
-                config.server.data_dir.display(),
-                socket.display()
+                shown(&config.server.data_dir),
+                shown(&socket)
             ),
         ));
     }

@@ -17,6 +17,7 @@ use crate::cli::print;
 use crate::cli::table;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::Flags;
 use crate::doctor;
 use crate::doctor::Finding;
 use crate::doctor::Report;
@@ -40,7 +41,7 @@ pub struct Doctor {
 impl Doctor {
     /// Asks the running server, or looks at what can be seen without one; also where the settings are wrong.
     pub fn run(&self, global: &Global) -> ExitCode {
-        let config = match Config::load(global.config.as_deref()) {
+        let config = match global.load(Flags::default()) {
             Ok(config) => config,
             Err(error) => {
                 let said = show(&of_findings(vec![unreadable(&error)]), global.json);
@@ -132,13 +133,23 @@ fn runs(report: &Value) -> bool {
         .any(|finding| finding["check"] == "server" && finding["state"] == "unknown")
 }
 
-/// Says what will be in the file before it is written.
-pub fn support_bundle(file: Option<PathBuf>) -> Request {
+/// Says what is in the file once it is written.
+///
+/// # Errors
+///
+/// [`Reason::AlreadyExists`] for a file that is there: it is never replaced.
+pub fn support_bundle(file: Option<PathBuf>) -> Result<Request> {
     let file = file.unwrap_or_else(|| PathBuf::from(bundle::file_name(Clock::system().now())));
-    eprintln!("{} will have:", file.display());
-    for (name, about) in bundle::CONTENTS {
-        eprintln!("  {name:<14} {about}");
+    if std::fs::symlink_metadata(&file).is_ok_and(|there| !there.is_dir()) {
+        let message = format!("{} is there already, and is left as it is.", file.display());
+        return Err(Error::new(Reason::AlreadyExists, message));
     }
-    eprintln!("Names of people and secrets are left out. Read it before you send it to anybody.");
-    Request::new(Call::SupportBundle, |_| String::new()).download(file)
+    let mut said = format!("Wrote {}. In it:\n", file.display());
+    for (name, about) in bundle::CONTENTS {
+        said.push_str(&format!("  {name:<14} {about}\n"));
+    }
+    said.push_str("Names of people and secrets are left out. Read it before you send it to anybody.");
+    Ok(Request::new(Call::SupportBundle, |_| String::new())
+        .download(file)
+        .written(said))
 }

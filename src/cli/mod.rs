@@ -34,25 +34,54 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::Parser;
 use clap::Subcommand;
 
 use crate::api::Call;
 use crate::config::Config;
+use crate::config::Flags;
 use crate::config::SEARCHED;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::invites::qr;
+use crate::ocm;
 use crate::peers;
 
 /// The field of errors that are about how a command was said, and not about any one thing in it.
 const USAGE: &str = "command-line";
 
+/// What most people begin with.
+const EXAMPLES: &str = "\
+Examples:
+  ocmesh serve                       a server for a trial on this machine
+  ocmesh serve cloud.example.org     a public one, with a certificate had by itself
+  ocmesh invite create --for Bob     a link for somebody on another server
+  ocmesh doctor                      whether all is well, and what to do where it is not
+
+The settings: ocmesh config default. The manual: ocmesh man | man -l -";
+
+/// With what helpers ask for besides.
+fn long_version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "{}\ntarget       {}-{}\nOCM          draft-ietf-ocm-open-cloud-mesh-05 and -07, API {}\nlicence      {}",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::ARCH,
+            std::env::consts::OS,
+            ocm::discovery::API_VERSION,
+            env!("CARGO_PKG_LICENSE")
+        )
+    });
+    &TEXT
+}
+
 /// An Open Cloud Mesh server in one binary: invite people on other servers, share files with them.
 #[derive(Debug, Parser)]
-#[command(name = "ocmesh", version, max_term_width = 100)]
+#[command(name = "ocmesh", version, long_version = long_version(), max_term_width = 100, after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -65,12 +94,46 @@ pub struct Global {
     /// The configuration [default: ./ocm.toml, then /etc/ocm/ocm.toml, then built-in defaults]
     #[arg(short, long, value_name = "FILE", global = true, env = "OCM_CONFIG")]
     config: Option<PathBuf>,
+    /// Where the data is, in place of what the settings say (server.data_dir)
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// The socket of the running server, in place of what the settings say (server.admin_socket)
+    #[arg(long, value_name = "PATH", global = true)]
+    socket: Option<PathBuf>,
     /// Print JSON on stdout
     #[arg(long, global = true)]
     json: bool,
     /// Do not ask before something is lost
     #[arg(short, long, global = true)]
     yes: bool,
+}
+
+impl Global {
+    /// The settings, with what is said here and by `more` over the file and the environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load_with`].
+    fn load(&self, mut more: Flags) -> Result<Config> {
+        for (name, setting, path) in [
+            ("--data-dir", "server.data_dir", &self.data_dir),
+            ("--socket", "server.admin_socket", &self.socket),
+        ] {
+            if let Some(path) = path {
+                // What is typed is meant from here, and what stands in a file from there.
+                let path = std::path::absolute(path)?;
+                let path = path
+                    .to_str()
+                    .ok_or_else(|| misused(format!("{name}: {}: no UTF-8", path.display())))?;
+                more.set(name, setting, path);
+            }
+        }
+        Config::load_with(self.config.as_deref(), &more)
+    }
+
+    fn is_somewhere(&self) -> bool {
+        self.config.is_some() || self.data_dir.is_some() || self.socket.is_some()
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -147,6 +210,12 @@ enum Command {
     /// The settings
     #[command(subcommand)]
     Config(config::Verb),
+    /// The last lines that the running server wrote to its log, a thousand at most
+    Log {
+        /// How many
+        #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 50)]
+        lines: usize,
+    },
     /// Print the numbers that Prometheus reads, once
     Metrics,
     /// This server as a service of the system
@@ -165,6 +234,8 @@ struct Request {
     upload: Option<PathBuf>,
     /// Where to put the file that comes back; `-` is stdout.
     download: Option<PathBuf>,
+    /// What to say once that file is there.
+    written: Option<String>,
     show: fn(&serde_json::Value) -> String,
     /// What would be lost, asked about first on a terminal.
     danger: Option<String>,
@@ -180,6 +251,7 @@ impl Request {
             call,
             upload: None,
             download: None,
+            written: None,
             show,
             danger: None,
             question: None,
@@ -199,6 +271,11 @@ impl Request {
 
     fn download(mut self, file: PathBuf) -> Self {
         self.download = Some(file);
+        self
+    }
+
+    fn written(mut self, what: String) -> Self {
+        self.written = Some(what);
         self
     }
 
@@ -222,10 +299,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
     if let Some(outcome) = without_settings(&arguments).transpose() {
         return told(outcome, json);
     }
-    let file = arguments.global.config.as_deref();
+    let global = &arguments.global;
     let loaded = match &arguments.command {
-        Command::Serve(wishes) => wishes.load(file),
-        _ => Config::load(file),
+        Command::Serve(wishes) => wishes.load(global),
+        _ => global.load(Flags::default()),
     };
     let outcome = loaded.and_then(|config| {
         let served = matches!(arguments.command, Command::Serve(_));
@@ -234,7 +311,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Command::Demo { .. } | Command::Backup(backup::Verb::Verify { .. })
         );
         if !served && !needs_none {
-            there_is_a_server(arguments.global.config.is_some(), &config)?;
+            there_is_a_server(arguments.global.is_somewhere(), &config)?;
         }
         log::start(&config, served);
         actix_web::rt::System::new().block_on(execute(arguments, config))
@@ -292,12 +369,12 @@ fn there_is_a_server(named: bool, config: &Config) -> Result<()> {
 async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     let global = arguments.global;
     let request = match arguments.command {
-        Command::Serve(wishes) => return serve::run(config, global.config, wishes).await,
+        Command::Serve(wishes) => return serve::run(config, &global, wishes).await,
         Command::Status { ready: true } => Request::new(Call::Status, status::ready).verdict(status::must_be_ready),
         Command::Status { ready: false } => Request::new(Call::Status, status::screen),
         Command::Demo { check } => return demo::run(check).await,
-        Command::SupportBundle { file } => doctor::support_bundle(file),
-        Command::SetupLink => Request::new(Call::SetupLink, |answer| table::field(answer, "link")),
+        Command::SupportBundle { file } => doctor::support_bundle(file)?,
+        Command::SetupLink => Request::new(Call::SetupLink, setup_link),
         Command::User(verb) => verb.request()?,
         Command::Invite(verb) => verb.request()?,
         Command::Contact(verb) => verb.request()?,
@@ -323,6 +400,7 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
             return outcome;
         }
         Command::Config(verb) => verb.request(),
+        Command::Log { lines } => Request::new(Call::LogTail { lines }, logged),
         Command::Metrics => Request::new(Call::Metrics, |answer| {
             table::field(answer, "text").trim_end().to_owned()
         }),
@@ -337,8 +415,11 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     if std::io::stdin().is_terminal() {
         confirm(request.question.as_deref(), global.yes)?;
     }
-    let (show, verdict) = (request.show, request.verdict);
+    let (show, verdict, written) = (request.show, request.verdict, request.written.clone());
     let Some(answer) = connection::send(config, request).await? else {
+        if let Some(written) = written {
+            eprintln!("{written}");
+        }
         return Ok(());
     };
     let text = if global.json {
@@ -348,6 +429,26 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
     };
     print(&text)?;
     verdict(&answer)
+}
+
+fn logged(answer: &serde_json::Value) -> String {
+    let lines = answer["lines"].as_array().map_or(&[] as &[_], Vec::as_slice);
+    let lines = lines.iter().filter_map(serde_json::Value::as_str);
+    lines.map(table::clean).collect::<Vec<_>>().join("\n")
+}
+
+/// The link alone for who puts it somewhere, and for people also something to point a telephone at.
+fn setup_link(answer: &serde_json::Value) -> String {
+    let link = table::field(answer, "link");
+    match std::io::stdout().is_terminal() {
+        true => format!("{link}{}", drawn(&link)),
+        false => link,
+    }
+}
+
+/// A link as a QR code, for a terminal.
+fn drawn(link: &str) -> String {
+    qr::in_half_blocks(link).map_or_else(|_| String::new(), |drawing| format!("\n\n{drawing}"))
 }
 
 /// Prints what was found, for people or for programs.
@@ -405,7 +506,8 @@ fn is_misuse(error: &Error) -> bool {
 fn complain(error: &Error, json: bool) {
     if json {
         eprintln!("{}", crate::api::socket::error_body(error));
-    } else if is_misuse(error) {
+    } else if matches!(error.field(), Some(USAGE | "file")) {
+        // The sentence itself says which option or file it is about.
         eprintln!("ocmesh: {}", error.message());
     } else {
         eprintln!("ocmesh: {error}");

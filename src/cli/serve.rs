@@ -1,7 +1,6 @@
 //! `ocmesh serve`: the server in the foreground.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::path::PathBuf;
 
 use toml::Value;
@@ -12,7 +11,10 @@ use crate::app::Ended;
 use crate::app::Options;
 use crate::app::Running;
 use crate::app::Signals;
+use crate::cli::Global;
+use crate::cli::connection;
 use crate::cli::domain;
+use crate::cli::drawn;
 use crate::cli::status;
 use crate::cli::table;
 use crate::cli::unwritable;
@@ -20,6 +22,7 @@ use crate::config::Config;
 use crate::config::Flags;
 use crate::config::PublicUrl;
 use crate::config::TlsMode;
+use crate::doctor;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -99,8 +102,8 @@ impl Wishes {
     /// # Errors
     ///
     /// As [`Config::load`]; [`Reason::ConfigInvalid`] where a public server would speak plain http by a slip.
-    pub fn load(&self, file: Option<&Path>) -> Result<Config> {
-        let config = Config::load_with(file, &self.flags())?;
+    pub fn load(&self, global: &Global) -> Result<Config> {
+        let config = global.load(self.flags())?;
         let chosen = self.domain.is_none() || config.tls.mode != TlsMode::Auto;
         if chosen || config.tls_mode() != TlsMode::Proxy {
             return Ok(config);
@@ -116,12 +119,12 @@ impl Wishes {
     }
 }
 
-pub async fn run(mut config: Config, file: Option<PathBuf>, mut wishes: Wishes) -> Result<()> {
+pub async fn run(mut config: Config, global: &Global, mut wishes: Wishes) -> Result<()> {
     let signals = Signals::listen()?;
     if config.tls_mode() == TlsMode::Acme && !config.tls.acme_agree_tos {
         agree(&config)?;
         wishes.agree_tos = true;
-        config = wishes.load(file.as_deref())?;
+        config = wishes.load(global)?;
     }
     let running = Box::pin(app::start(config, Options::default())).await?;
     say_hello(&running).await?;
@@ -129,7 +132,7 @@ pub async fn run(mut config: Config, file: Option<PathBuf>, mut wishes: Wishes) 
     if let Some(file) = &wishes.ready_file {
         std::fs::write(file, format!("{public_url}\n")).map_err(|cause| unwritable(file, cause))?;
     }
-    let ended = Box::pin(running.keep(|| wishes.load(file.as_deref()), signals)).await;
+    let ended = Box::pin(running.keep(|| wishes.load(global), signals)).await;
     if let Some(file) = &wishes.ready_file {
         let _ = std::fs::remove_file(file);
     }
@@ -171,7 +174,7 @@ async fn say_hello(running: &Running) -> Result<()> {
     eprintln!(
         "ocmesh {}  data in {}  federation: {}",
         env!("CARGO_PKG_VERSION"),
-        shown(&server.data_dir),
+        connection::shown(&server.data_dir),
         status::federation(site.peers.mode().await?.as_str())
     );
     eprintln!(
@@ -181,8 +184,8 @@ async fn say_hello(running: &Running) -> Result<()> {
     );
     let certificate = certificate(&site.certificates.status(), site.clock.now());
     eprintln!("Certificate  {}", table::field(&certificate, "sentence"));
-    for (what, remedy) in site.config.doubts() {
-        eprintln!("WARNING      {what} {remedy}");
+    for doubt in doctor::doubts(&site.config) {
+        eprintln!("WARNING      {} {}", doubt.sentence, doubt.remedy.unwrap_or_default());
     }
     if site.users.needs_setup().await? {
         let link = site.setup_link().await?;
@@ -193,12 +196,12 @@ async fn say_hello(running: &Running) -> Result<()> {
                  this machine, or have a certificate first: ocmesh serve DOMAIN"
             );
         }
+        // A telephone reaches no address of this machine alone.
+        if std::io::stderr().is_terminal() && !server.public_url.provider().is_loopback() {
+            eprintln!("{}\n", drawn(&link).trim_start_matches('\n'));
+        }
     }
     Ok(())
-}
-
-fn shown(path: &Path) -> String {
-    std::path::absolute(path).map_or_else(|_| path.display().to_string(), |path| path.display().to_string())
 }
 
 fn is_readable_on_the_way(url: &PublicUrl) -> bool {

@@ -27,11 +27,14 @@ impl AdminClient {
     /// because this user may not use it.
     pub async fn connect(socket: &Path) -> Result<Self> {
         let unreachable = |cause: std::io::Error| {
+            let at = socket.display();
             let (reason, why) = match cause.kind() {
-                std::io::ErrorKind::PermissionDenied => (Reason::NotAllowed, "this user may not ask the server"),
-                _ => (Reason::ServerUnreachable, "no server answers"),
+                std::io::ErrorKind::PermissionDenied => {
+                    (Reason::NotAllowed, format!("this user may not ask the server at {at}"))
+                }
+                _ => (Reason::ServerUnreachable, format!("no server answers at {at}")),
             };
-            Error::new(reason, format!("{why} at {}", socket.display())).caused_by(cause)
+            Error::new(reason, why).caused_by(cause)
         };
         crate::client::install_crypto();
         drop(tokio::net::UnixStream::connect(socket).await.map_err(unreachable)?);

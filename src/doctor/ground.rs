@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use crate::clock::Timestamp;
 use crate::clock::WRITTEN;
+use crate::config;
 use crate::config::Config;
 use crate::config::Listen;
 use crate::config::Size;
@@ -44,7 +45,7 @@ pub fn from_aside(config: &Config, refused: &Error, now: Timestamp) -> Vec<Findi
     let mut all = vec![Finding::bad(
         "server",
         format!("Most could not be looked at. {}", refused.message()),
-        "Say it again as that user: sudo ocmesh doctor",
+        "Look again as somebody who may: sudo ocmesh doctor",
     )];
     all.extend(settings(config));
     all.extend(disk(config));
@@ -93,21 +94,46 @@ fn lock(config: &Config) -> Finding {
     )
 }
 
-/// Where settings are read from, and what in them is likely to be a mistake.
-pub(super) fn settings(config: &Config) -> Vec<Finding> {
-    let doubts = config.doubts().into_iter();
-    let mut found: Vec<_> = doubts
-        .map(|(sentence, remedy)| Finding::warn("config", sentence, remedy))
+/// What a start bears with, and is likely to be a mistake.
+pub fn doubts(config: &Config) -> Vec<Finding> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut found: Vec<_> = config::ignored_variables(names)
+        .into_iter()
+        .map(|name| {
+            Finding::warn(
+                "config",
+                format!("The environment variable {name} sets nothing: there is no such setting."),
+                "Write it as OCM_SECTION_KEY, such as OCM_SERVER_NAME, or take it away.",
+            )
+        })
         .collect();
-    if config.tls_mode() == TlsMode::Proxy
-        && let Some(network) = config.server.trusted_proxies.iter().find(|net| net.prefix_len() == 0)
-    {
+    let server = &config.server;
+    if config.tls_mode() != TlsMode::Proxy {
+        return found;
+    }
+    if let Some(network) = server.trusted_proxies.iter().find(|net| net.prefix_len() == 0) {
         found.push(Finding::warn(
             "config",
             format!("Everybody is believed about who asks: server.trusted_proxies has {network}."),
             "Name only the addresses of your proxies in server.trusted_proxies.",
         ));
     }
+    if !server.public_url.is_https() {
+        let address = server.public_url.origin();
+        found.push(Finding::warn(
+            "config",
+            format!(
+                "{address} is an address without TLS, though tls.mode is \"proxy\": people are sent there unencrypted."
+            ),
+            "Write https:// in server.public_url if the proxy has a certificate; if it has none, tls.mode is \"off\".",
+        ));
+    }
+    found
+}
+
+/// Where settings are read from, and what in them is likely to be a mistake.
+pub(super) fn settings(config: &Config) -> Vec<Finding> {
+    let mut found = doubts(config);
     if let Some(file) = config.file()
         && fs::metadata(file).is_ok_and(|about| about.mode() & 0o002 != 0)
     {

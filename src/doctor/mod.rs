@@ -20,6 +20,7 @@ use crate::site::Site;
 pub use crate::findings::Finding;
 pub use crate::findings::Report;
 pub use crate::findings::State;
+pub use ground::doubts;
 pub use ground::from_aside;
 pub use ground::user_name;
 pub use ground::without_server;

@@ -15,7 +15,7 @@ use crate::ocm::Invalid;
 use crate::ocm::address::Provider;
 use crate::ocm::json;
 
-pub(in crate::ocm) use ours::API_VERSION;
+pub use ours::API_VERSION;
 pub use ours::Offer;
 
 /// Longest form in which a document is kept, in bytes.

@@ -698,6 +698,14 @@ async fn the_command_asks_the_server_that_runs_and_takes_the_file_for_helpers() 
     let output = run(&["support-bundle", "help.zip"]).await;
     assert_eq!(output.status.code(), Some(0));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.starts_with("Wrote help.zip"), "{told}");
+    let again = run(&["support-bundle", "help.zip"]).await;
+    let refused = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(
+        again.status.code() == Some(1) && refused.contains("left as it is"),
+        "{refused}"
+    );
+    assert_eq!(refused.lines().count(), 1, "{refused}");
     let files = unpacked(&fs::read(dir.path().join("help.zip")).unwrap());
     for (name, text) in files {
         assert!(told.contains(&name), "{told}");

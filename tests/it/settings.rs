@@ -432,6 +432,82 @@ fn a_server_with_a_certificate_of_its_own_has_an_address_that_fits() {
 }
 
 #[test]
+fn data_and_socket_may_be_named_where_a_command_is_said() {
+    let dir = directory(&free_port());
+    let added = ocmesh(dir.path(), &["--data-dir", "elsewhere", "user", "add", "ada"])
+        .output()
+        .unwrap();
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    assert!(dir.path().join("elsewhere/db").is_dir() && !dir.path().join("ocmesh-data").exists());
+    let shown = ocmesh(
+        dir.path(),
+        &[
+            "config",
+            "show",
+            "--origin",
+            "--data-dir",
+            "elsewhere",
+            "--socket",
+            "a.sock",
+        ],
+    )
+    .output()
+    .unwrap();
+    let said = String::from_utf8(shown.stdout).unwrap();
+    let line = |key: &str| said.lines().find(|line| line.starts_with(key)).unwrap();
+    let here = dir.path().display();
+    assert!(line("server.data_dir").contains(&format!("{here}/elsewhere")), "{said}");
+    assert!(line("server.data_dir").ends_with("--data-dir"), "{said}");
+    assert!(
+        line("server.admin_socket").contains(&format!("{here}/a.sock")),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_last_lines_of_the_log_are_there_for_who_asks() {
+    let dir = directory(&free_port());
+    let (code, said) = outcome(&ocmesh(dir.path(), &["log"]).output().unwrap());
+    assert!(code == Some(4) && said.contains("No server runs"), "{said}");
+    let serving = Serving::start(dir.path());
+    let log = |more: &[&str]| {
+        let output = ocmesh(dir.path(), &[&["log"], more].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let reload = ocmesh(dir.path(), &["config", "reload"]).output().unwrap();
+    assert!(reload.status.success(), "{}", String::from_utf8_lossy(&reload.stderr));
+    let all = log(&[]);
+    assert!(all.contains(" INFO "), "{all}");
+    let last = log(&["-n", "1"]);
+    assert!(last.lines().count() == 1 && last.contains("INFO"), "{last}");
+    let json: serde_json::Value = serde_json::from_str(&log(&["-n", "2", "--json"])).unwrap();
+    assert_eq!(json["lines"].as_array().unwrap().len(), 2);
+    assert_eq!(serving.terminate(), Some(0));
+}
+
+#[test]
+fn the_version_is_a_word_and_more_where_more_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |option| String::from_utf8(ocmesh(dir.path(), &[option]).output().unwrap().stdout).unwrap();
+    assert_eq!(said("-V"), format!("ocmesh {}\n", env!("CARGO_PKG_VERSION")));
+    let long = said("--version");
+    for part in [
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        "API 1.4",
+        "draft-ietf-ocm",
+    ] {
+        assert!(long.contains(part), "{long}");
+    }
+    let help = said("-h");
+    assert!(
+        help.contains("Examples:") && help.contains("ocmesh serve cloud.example.org"),
+        "{help}"
+    );
+}
+
+#[test]
 fn who_may_not_ask_the_server_hears_that_and_not_that_none_runs() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;

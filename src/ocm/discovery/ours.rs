@@ -8,7 +8,7 @@ use super::Capability;
 use super::Criterion;
 
 /// The version of the protocol that we say we speak (DIS-3).
-pub(in crate::ocm) const API_VERSION: &str = "1.4.0";
+pub const API_VERSION: &str = "1.4.0";
 /// What Nextcloud and ownCloud compare the older document with, letter by letter.
 const LEGACY_API_VERSION: &str = "1.0-proposal1";
 
