@@ -189,6 +189,7 @@ async fn t86_invitations_and_messages_of_a_backup_wait_until_an_admin_confirms_t
     assert_eq!(kinds, ["share", "invitation"]);
     // Where one looks, that is what is said: nothing is stuck, and nothing was given up.
     a.clock.step(DAY);
+    b.clock.step(DAY);
     let queue = a.call(Call::Status).await.unwrap()["queue"].clone();
     assert_eq!(queue, json!({ "waiting": 0, "oldest": null, "held": 1, "given_up": 0 }));
     let found = Box::pin(doctor::examine(a.site(), false)).await.unwrap();
