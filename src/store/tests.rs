@@ -367,3 +367,40 @@ async fn what_is_due_comes_in_the_order_of_time_and_no_later_one_with_it() {
         assert_eq!(names(&found), expected, "{now}");
     }
 }
+
+#[tokio::test]
+async fn what_is_to_be_done_afterwards_is_done_once_and_never_for_what_was_refused() {
+    let (_dir, store) = new();
+    let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = || done.load(std::sync::atomic::Ordering::SeqCst);
+    let afterwards = |txn: &mut Txn| {
+        let done = Arc::clone(&done);
+        txn.afterwards(move || _ = done.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+    };
+    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let work = async |txn: &mut Txn| {
+        let seen = txn.get::<Item>("a").await?;
+        afterwards(txn);
+        if tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+            // Somebody else is quicker.
+            store.run(async |txn| txn.put(&item("a", "bob")).await).await?;
+        }
+        assert_eq!(count(), 0, "nothing is kept yet");
+        txn.put(&Item {
+            count: 1,
+            ..seen.unwrap_or_else(|| item("a", "ada"))
+        })
+        .await
+    };
+    store.run(work).await.unwrap();
+    assert_eq!((tries.load(std::sync::atomic::Ordering::SeqCst), count()), (2, 1));
+    let refused = store
+        .run(async |txn| {
+            afterwards(txn);
+            txn.put(&item("b", "ada")).await?;
+            Err::<(), _>(Error::not_found("no"))
+        })
+        .await;
+    assert!(refused.is_err());
+    assert_eq!(count(), 1);
+}

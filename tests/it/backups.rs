@@ -13,10 +13,14 @@ use ocmesh::backup;
 use ocmesh::backup::restore;
 use ocmesh::backup::restore::Restored;
 use ocmesh::config::Config;
+use ocmesh::config::DocumentUrl;
 use ocmesh::config::Every;
 use ocmesh::config::Keep;
 use ocmesh::config::Mode;
 use ocmesh::config::PublicUrl;
+use ocmesh::config::Webhook;
+use ocmesh::doctor;
+use ocmesh::doctor::State;
 use ocmesh::error::Error;
 use ocmesh::error::Reason;
 use ocmesh::error::Result;
@@ -183,6 +187,23 @@ async fn t86_invitations_and_messages_of_a_backup_wait_until_an_admin_confirms_t
     let kinds: Vec<_> = held.iter().map(|row| row["kind"].as_str().unwrap()).collect();
     // The announcement goes with its share.
     assert_eq!(kinds, ["share", "invitation"]);
+    // Where one looks, that is what is said: nothing is stuck, and nothing was given up.
+    a.clock.step(DAY);
+    b.clock.step(DAY);
+    let queue = a.call(Call::Status).await.unwrap()["queue"].clone();
+    assert_eq!(queue, json!({ "waiting": 0, "oldest": null, "held": 1, "given_up": 0 }));
+    let found = Box::pin(doctor::examine(a.site(), false)).await.unwrap();
+    let of = |check: &str| found.iter().find(|finding| finding.check == check).unwrap().clone();
+    let (queue, review) = (of("queue"), of("backup-review"));
+    assert!(
+        queue.state == State::Ok && !queue.sentence.contains("long ago"),
+        "{queue:?}"
+    );
+    assert!(
+        review.state == State::Warn && review.sentence.contains("since the restore: 2."),
+        "{review:?}"
+    );
+    assert!(review.remedy.unwrap().contains("ocmesh backup review"));
     let delivery = a.queue().await[0]["id"].as_str().unwrap().to_owned();
     let retried = a.call(Call::QueueRetry { id: delivery }).await.unwrap_err();
     assert_eq!(retried.reason(), Reason::Conflict);
@@ -491,6 +512,13 @@ async fn a_backup_that_fails_is_said_and_not_tried_again_every_minute() {
     let server = TestServer::start_with(|config| {
         config.backup.every = Every(Some(DAY));
         config.backup.dir = config.server.data_dir.join("lock/backups");
+        let secret_file = config.server.data_dir.with_file_name("hook-secret");
+        fs::write(&secret_file, "a secret of a webhook\n").unwrap();
+        config.notify.webhook = vec![Webhook {
+            url: DocumentUrl::parse("http://127.0.0.1:9/hook").unwrap(),
+            on: Vec::new(),
+            secret_file,
+        }];
     })
     .await;
     server.admin("root").await;
@@ -499,6 +527,20 @@ async fn a_backup_that_fails_is_said_and_not_tried_again_every_minute() {
     backups.run_due(server.clock.now()).await.unwrap();
     server.clock.step(Duration::from_secs(3601));
     backups.run_due(server.clock.now()).await.unwrap_err();
+    // And admins hear of it, once a day.
+    let told = server.call(Call::NoticeList).await.unwrap()["waiting"].clone();
+    let told: Vec<_> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["text"].as_str())
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let told = told[0].unwrap();
+    assert!(
+        told.starts_with("No backup could be made: ") && told.contains("lock/backups"),
+        "{told}"
+    );
     let mut root = Browser::signed_in(&server, "root").await;
     root.get("/admin/backups")
         .await
@@ -516,9 +558,14 @@ async fn a_page_makes_hands_out_and_checks_backups() {
         .expect("There is no backup yet.")
         .expect("same disk");
     root.post("/admin/backups/make", &[]).await.expect_status(303);
-    while server.site().backups.state().since.is_some() {
-        tokio::task::yield_now().await;
-    }
+    let made = async {
+        while server.site().backups.state().since.is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), made)
+        .await
+        .expect("a backup is made within a minute");
     let name = server.site().backups.list().unwrap()[0].name();
     root.get("/admin/backups").await.expect(&name).expect("Whole");
     let seen = root.post("/admin/backups/download", &[("name", &name)]).await;

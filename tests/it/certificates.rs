@@ -31,6 +31,7 @@ use crate::harness::TestServer;
 use crate::harness::free_port;
 use crate::harness::http;
 use crate::harness::raw;
+use crate::harness::skipped;
 use crate::web::Browser;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -100,8 +101,12 @@ impl Given {
 }
 
 fn made(from: Timestamp, to: Timestamp) -> (String, String) {
+    made_for("127.0.0.1", from, to)
+}
+
+fn made_for(name: &str, from: Timestamp, to: Timestamp) -> (String, String) {
     let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.not_before = OffsetDateTime::from_unix_timestamp(from.0).unwrap();
     params.not_after = OffsetDateTime::from_unix_timestamp(to.0).unwrap();
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
@@ -141,7 +146,18 @@ fn files_that_can_not_be_used_are_named_with_their_setting_and_what_to_do() {
             assert!(error.to_string().contains(word), "{error} says nothing of {word}");
         }
         // Never what stands in it.
-        assert!(!error.to_string().contains("PRIVATE KEY-----\nM"), "{error}");
+        for content in [given.cert(), given.key()]
+            .iter()
+            .filter_map(|file| fs::read(file).ok())
+        {
+            let content = String::from_utf8_lossy(&content).into_owned();
+            for line in content
+                .lines()
+                .filter(|line| line.len() > 20 && !line.starts_with("-----"))
+            {
+                assert!(!error.to_string().contains(line.get(..20).unwrap_or(line)), "{error}");
+            }
+        }
         for file in [given.cert(), given.key()] {
             let _ = fs::remove_dir(&file);
         }
@@ -186,7 +202,7 @@ fn unreadable(given: &Given, config: &Config) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(given.key(), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(given.key()).is_ok() {
-        eprintln!("SKIPPED: an unreadable file, for root reads all.");
+        skipped("an unreadable file, for root reads all.");
         return;
     }
     let error = tls::from_files(config).unwrap_err();
@@ -505,4 +521,59 @@ fn a_directory_is_called_what_people_call_it() {
     ] {
         assert_eq!(directory.title(), title);
     }
+}
+
+#[actix_web::test]
+async fn a_certificate_for_another_name_is_said_wherever_one_looks() {
+    let given = Given::new();
+    let (cert, key) = made_for("other.test", START.minus(DAY), START.plus(90 * DAY));
+    fs::write(given.cert(), cert).unwrap();
+    fs::write(given.key(), key).unwrap();
+    let server = TestServer::start_with(given.settings()).await;
+    let status = server.call(Call::TlsStatus).await.unwrap();
+    assert_eq!(status["names"], serde_json::json!(["127.0.0.1"]));
+    assert_eq!(status["certificate_names"], serde_json::json!(["other.test"]));
+    let trouble = status["trouble"].as_str().unwrap();
+    assert!(
+        trouble.contains("is for other.test, and not for 127.0.0.1"),
+        "{trouble}"
+    );
+    let looked = server.call(Call::TlsPreflight).await.unwrap();
+    assert_eq!(looked["passed"], false, "{looked}");
+    let foreseen = tls::foreseen(&server.config).unwrap();
+    assert_eq!(foreseen.certificate.unwrap().names, ["other.test"]);
+}
+
+#[test]
+fn an_authority_that_finds_no_door_is_foreseen() {
+    let check = |listen: &str, more: &str, door: bool| {
+        let text = format!(
+            "[server]\npublic_url = \"https://a.example\"\nlisten = \"{listen}\"\n{more}[tls]\nmode = \"acme\"\n\
+             acme_agree_tos = true\n"
+        );
+        let status = tls::foreseen(&Config::parse(&text, "x").unwrap()).unwrap();
+        let trouble = status.trouble.map(|why| why.to_string()).unwrap_or_default();
+        assert_eq!(trouble.is_empty(), door, "{trouble}");
+        assert!(door || trouble.contains("on port 443"), "{trouble}");
+    };
+    check("[::]:443", "", true);
+    check("[::]:8443", "", false);
+    check("[::]:8443", "listen_http = \"[::]:80\"\n", true);
+    check("[::]:8443", "listen_http = \"[::]:8080\"\n", false);
+    let refused = Config::parse(
+        "[server]\npublic_url = \"https://a.example\"\nlisten = \"[::]:443\"\n[tls]\nmode = \"acme\"\n",
+        "x",
+    );
+    let refused = tls::foreseen(&refused.unwrap()).unwrap_err().to_string();
+    assert!(refused.contains("acme_agree_tos"), "{refused}");
+}
+
+#[actix_web::test]
+async fn where_nothing_is_encrypted_there_is_nothing_to_renew_and_nobody_in_front_is_blamed() {
+    let server = TestServer::start().await;
+    let refused = server.call(Call::TlsRenew).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("plain http") && !refused.contains("in front"),
+        "{refused}"
+    );
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ocmesh::api::Call;
 use ocmesh::audit::Filter;
+use ocmesh::cli::log;
 use ocmesh::clock::Timestamp;
 use ocmesh::config::Config;
 use ocmesh::config::Listen;
@@ -25,9 +26,12 @@ use ocmesh::doctor::Report;
 use ocmesh::doctor::State;
 use ocmesh::doctor::bundle;
 use ocmesh::keys::Rotation;
+use ocmesh::logbook;
 use ocmesh::ocm::signature;
 use serde_json::Value;
 use serde_json::json;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::harness::PASSWORD;
 use crate::harness::Postbox;
@@ -36,9 +40,12 @@ use crate::harness::Rogue;
 use crate::harness::START;
 use crate::harness::TestServer;
 use crate::harness::free_port;
+use crate::harness::listener;
 use crate::harness::listener_again;
 use crate::harness::names;
 use crate::harness::post_raw;
+use crate::harness::skipped;
+use crate::logs::run_alone;
 use crate::web::Browser;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -157,7 +164,7 @@ async fn faults_of_settings_and_files_are_named_with_what_to_do() {
         "let the user",
     );
     if std::os::unix::fs::chown(server.data.join("lock"), Some(65_534), None).is_err() {
-        eprintln!("SKIPPED: only root can give files away");
+        skipped("only root can give files away");
         return;
     }
     expect(
@@ -495,8 +502,17 @@ fn unpacked(zip: &[u8]) -> Vec<(String, String)> {
         .collect()
 }
 
+#[test]
+fn t44_the_file_for_helpers_has_facts_and_neither_secrets_nor_people() {
+    run_alone("doctor::what_is_in_the_file_for_helpers");
+}
+
 #[actix_web::test]
-async fn t44_the_file_for_helpers_has_facts_and_neither_secrets_nor_people() {
+#[ignore = "it takes the log of its whole process; another test runs it alone"]
+async fn what_is_in_the_file_for_helpers() {
+    log::subscriber("info", false, std::io::sink)
+        .with(logbook::layer())
+        .init();
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -517,7 +533,7 @@ async fn t44_the_file_for_helpers_has_facts_and_neither_secrets_nor_people() {
         with_mail(config);
         config.metrics.token_file = Some(token);
         config.notify.admin_mail = vec!["ada@mail.example".to_owned()];
-        config.notify.webhook = Config::parse(&hooks, "x").map_or_else(|_| Vec::new(), |read| read.notify.webhook);
+        config.notify.webhook = Config::parse(&hooks, "x").unwrap().notify.webhook;
     })
     .await;
     let setup = server.site().setup_link().await.unwrap();
@@ -533,6 +549,10 @@ async fn t44_the_file_for_helpers_has_facts_and_neither_secrets_nor_people() {
     server.deliver().await;
     let mut ada = Browser::signed_in(&server, "ada").await;
     ada.post("/admin/diagnostics", &[]).await.expect_status(303);
+    // A name that looks like that of a server.
+    server.user("ada.lovelace").await;
+    let mut lovelace = Browser::signed_in(&server, "ada.lovelace").await;
+    lovelace.get("/home").await.expect_status(200);
     let given = &rogue.seen_at("/ocm/shares")[0].json()["protocol"]["webdav"]["sharedSecret"];
     let given = given.as_str().unwrap().to_owned();
     let zip = Box::pin(bundle::make(server.site())).await.unwrap();
@@ -540,6 +560,15 @@ async fn t44_the_file_for_helpers_has_facts_and_neither_secrets_nor_people() {
     let listed: Vec<_> = bundle::CONTENTS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), listed);
     let all: String = files.iter().map(|(_, text)| text.as_str()).collect();
+    let log = &files.iter().find(|(name, _)| name == "log.txt").unwrap().1;
+    for part in [
+        "Answered GET /home: 200",
+        "person=\"…\"",
+        "route=",
+        "traded an invitation",
+    ] {
+        assert!(log.contains(part), "no {part:?} in the log:\n{log}");
+    }
     let cookie = ada.cookie().unwrap().split_once('=').unwrap().1.to_owned();
     let code = setup.split_once("code=").unwrap().1;
     for secret in [
@@ -554,6 +583,8 @@ async fn t44_the_file_for_helpers_has_facts_and_neither_secrets_nor_people() {
         "eve@",
         "lab@",
         "ocm@",
+        "\"ada",
+        "lovelace",
         "secret-plans",
     ] {
         assert!(!all.contains(secret), "{secret} is in the file:\n{all}");
@@ -603,7 +634,8 @@ fn without_a_server_the_command_looks_at_settings_files_and_ports() {
     let file = dir.path().join("ocm.toml");
     let port = free_port();
     let good = format!(
-        "[server]\npublic_url = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\ndata_dir = \"data\"\n"
+        "[server]\npublic_url = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\ndata_dir = \"data\"\n\
+         [metrics]\nlisten = \"off\"\n"
     );
     fs::write(&file, &good).unwrap();
     let check = |arguments: &[&str], variables: &[(&str, &str)], code: i32, parts: &[&str]| {
@@ -617,10 +649,17 @@ fn without_a_server_the_command_looks_at_settings_files_and_ports() {
     check(
         &["doctor"],
         &[],
-        0,
-        &["All well", "unknown server", "ok      disk", "ports"],
+        4,
+        &[
+            "The server does not run; what could be looked at is well.",
+            "unknown server",
+            "ok      disk",
+            "ok      store",
+            "ok      certificate",
+            "ports",
+        ],
     );
-    check(&["doctor", "--strict"], &[], 0, &["All well"]);
+    check(&["doctor", "--strict"], &[], 4, &["The server does not run"]);
     let slip = [("OCM_LISTEN", "[::]:80")];
     let warned = [
         "1 thing needs you",
@@ -628,7 +667,7 @@ fn without_a_server_the_command_looks_at_settings_files_and_ports() {
         "OCM_LISTEN sets nothing",
         "OCM_SECTION_KEY",
     ];
-    check(&["doctor"], &slip, 0, &warned);
+    check(&["doctor"], &slip, 4, &warned);
     check(&["doctor", "--strict"], &slip, 1, &warned);
     assert!(!dir.path().join("data").exists(), "a look makes nothing");
     let taken = listener_again(port);
@@ -639,18 +678,48 @@ fn without_a_server_the_command_looks_at_settings_files_and_ports() {
         &["bad     ports", "Another program listens", "server.listen"],
     );
     drop(taken);
+    let numbers = listener();
+    let at = numbers.local_addr().unwrap().to_string();
+    let elsewhere = [("OCM_METRICS_LISTEN", at.as_str())];
+    check(&["doctor"], &elsewhere, 1, &["another port in metrics.listen"]);
+    drop(numbers);
     fs::create_dir(dir.path().join("data")).unwrap();
     let lock = fs::File::create(dir.path().join("data/lock")).unwrap();
     fs::write(dir.path().join("data/lock"), "4711").unwrap();
     lock.lock().unwrap();
     check(&["doctor"], &[], 1, &["bad     server", "Process 4711 has the data"]);
     drop(lock);
+    // What keeps a server from starting is found before it is started.
+    fs::write(dir.path().join("data/instance_id"), "4711").unwrap();
+    check(
+        &["doctor"],
+        &[],
+        1,
+        &["bad     store", "its database is gone", "ocmesh restore"],
+    );
+    fs::create_dir(dir.path().join("data/db")).unwrap();
+    fs::write(dir.path().join("data/db/db"), "x".repeat(4096)).unwrap();
+    fs::write(dir.path().join("data/db/conf"), "x".repeat(64)).unwrap();
+    check(&["doctor"], &[], 1, &["bad     store", "db/conf"]);
+    fs::remove_dir_all(dir.path().join("data")).unwrap();
+    for name in ["cert.pem", "key.pem"] {
+        fs::write(dir.path().join(name), "rubbish").unwrap();
+        fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let files = "[tls]\nmode = \"files\"\ncert_file = \"cert.pem\"\nkey_file = \"key.pem\"\n";
+    fs::write(&file, format!("{}{files}", good.replace("http:", "https:"))).unwrap();
+    check(
+        &["doctor"],
+        &[],
+        1,
+        &["bad     certificate", "No server can start", "cert.pem"],
+    );
     fs::write(&file, format!("{good}[tls]\nemial = 1\n")).unwrap();
     check(
         &["doctor"],
         &[],
         78,
-        &["bad     config", "ocm.toml:6", "emial", "ocmesh config check"],
+        &["bad     config", "ocm.toml:8", "emial", "ocmesh config check"],
     );
     let output = command(&file, &["doctor", "--json"], &[]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -709,7 +778,8 @@ async fn the_command_asks_the_server_that_runs_and_takes_the_file_for_helpers() 
     let files = unpacked(&fs::read(dir.path().join("help.zip")).unwrap());
     for (name, text) in files {
         assert!(told.contains(&name), "{told}");
-        assert!(!text.is_empty());
+        // The log of this process goes nowhere; `what_is_in_the_file_for_helpers` has one.
+        assert!(name == "log.txt" || !text.trim().is_empty(), "{name} is empty");
     }
 }
 

@@ -27,6 +27,7 @@ use crate::harness::Reply;
 use crate::harness::Rogue;
 use crate::harness::free_port;
 use crate::harness::http;
+use crate::harness::skipped;
 
 /// Keeps the namespace, and with it the disk, while servers come and go.
 struct Disk {
@@ -52,13 +53,13 @@ impl Disk {
             .stderr(Stdio::null())
             .spawn();
         let Ok(mut holder) = holder else {
-            println!("SKIPPED: unshare is not here (Debian package util-linux)");
+            skipped("unshare is not here (Debian package util-linux)");
             return None;
         };
         let mut said = String::new();
         let _ = BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said);
         if said.trim() != "mounted" {
-            println!("SKIPPED: a disk in memory can't be mounted here; that needs root");
+            skipped("a disk in memory can't be mounted here; that needs root");
             let _ = holder.kill();
             let _ = holder.wait();
             return None;
@@ -207,7 +208,8 @@ impl Trial {
             patience -= 1;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let message = rogue.seen_at("/ocm/shares")[0].json();
+        let seen = rogue.seen_at("/ocm/shares");
+        let message = seen.first().expect("the share arrives within 20 s").json();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let trial = Self {
             secret: text(&message["protocol"]["webdav"]["sharedSecret"]),
@@ -338,6 +340,8 @@ async fn t82_without_inodes_nothing_new_is_stored_and_nothing_is_lost() {
     let Some((mut trial, server)) = Box::pin(Trial::set_up("size=96m,nr_inodes=400")).await else {
         return;
     };
+    let (before, answer) = trial.share().await;
+    assert_eq!(answer.status(), 201);
     let mut files = 0;
     while File::create(trial.disk.inside().join(format!("f{files}"))).is_ok() {
         files += 1;
@@ -347,14 +351,18 @@ async fn t82_without_inodes_nothing_new_is_stored_and_nothing_is_lost() {
     let folder = trial.webdav("MKCOL", "/sub", Vec::new()).await;
     Trial::expect_later(&folder);
     // The database needs no new file for a change; if it should, the change is refused.
-    let mut promised = BTreeSet::new();
+    let (mut promised, mut refused) = (BTreeSet::from([before]), BTreeSet::new());
     for _ in 0..20 {
         let (id, answer) = trial.share().await;
         match answer.status().as_u16() {
             201 => _ = promised.insert(id),
-            _ => Trial::expect_later(&answer),
+            _ => {
+                Trial::expect_later(&answer);
+                refused.insert(id);
+            }
         }
     }
+    assert_eq!(promised.len() + refused.len(), 21);
     Box::pin(trial.expect_reading()).await;
     let said = server.kill();
     assert!(!said.contains("panicked"), "{said}");

@@ -18,6 +18,7 @@ use ocmesh::cli::Arguments;
 use ocmesh::config::Config;
 
 use crate::harness::free_port;
+use crate::harness::skipped;
 
 const ADMIN: &str = include_str!("../../docs/admin.md");
 const README: &str = include_str!("../../README.md");
@@ -209,7 +210,7 @@ fn each_setting_in_the_guides_is_one() {
         .filter_map(|key| key.split_once('.'))
         .map(|(section, _)| section)
         .collect();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut variables, mut keys) = (Vec::new(), 0, 0);
     for guide in [ADMIN, include_str!("../../docs/federation.md")] {
         // As variables of the environment.
         for (at, _) in guide.match_indices("OCM_") {
@@ -218,6 +219,7 @@ fn each_setting_in_the_guides_is_one() {
                 .take_while(|c| c.is_ascii_uppercase() || *c == '_')
                 .collect();
             let path = name.strip_prefix("OCM_").unwrap().to_lowercase().replacen('_', ".", 1);
+            variables += 1;
             if !path.is_empty() && path != "." && !known.contains(&path.as_str()) {
                 wrong.push(name);
             }
@@ -228,12 +230,14 @@ fn each_setting_in_the_guides_is_one() {
             let is_key = key.split_once('.').is_some_and(|(section, rest)| {
                 sections.contains(&section) && rest.chars().all(|c| c.is_ascii_lowercase() || c == '_')
             });
+            keys += usize::from(is_key);
             if is_key && !known.contains(&key) {
                 wrong.push(key.to_owned());
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(variables > 0 && keys > 20, "{variables} {keys}");
 }
 
 #[test]
@@ -245,14 +249,17 @@ fn the_table_of_exit_codes_is_whole() {
 
 #[test]
 fn what_the_guides_lead_to_is_there() {
+    let mut links = 0;
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     for guide in [ADMIN, include_str!("../../docs/federation.md")] {
         for link in guide.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            links += 1;
             if !link.starts_with("https://") {
                 assert!(docs.join(link).exists(), "{link}");
             }
         }
     }
+    assert!(links > 1, "{links}");
 }
 
 /// A server of the guide, in a process and directory of its own.
@@ -360,7 +367,7 @@ fn the_commands_of_the_guide_do_what_they_should_in_the_order_in_which_they_stan
         }
         for line in commands(&block) {
             if line.starts_with("curl ") && !has("curl") {
-                println!("SKIPPED: {line}: curl is not here");
+                skipped(&format!("{line}: curl is not here"));
                 continue;
             }
             ran += 1;
@@ -371,6 +378,6 @@ fn the_commands_of_the_guide_do_what_they_should_in_the_order_in_which_they_stan
         }
     }
     trial.stop();
-    println!("{ran} commands of the guide were run");
+    assert!(ran > 20, "{ran}");
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n\n"));
 }

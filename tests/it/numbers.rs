@@ -20,6 +20,8 @@ use ocmesh::config::DocumentUrl;
 use ocmesh::config::Every;
 use ocmesh::config::Mode;
 use ocmesh::config::OwnListener;
+use ocmesh::config::PublicUrl;
+use ocmesh::config::TlsMode;
 use ocmesh::config::Verify;
 use ocmesh::error::Reason;
 use ocmesh::ocm::signature::SigningKey;
@@ -361,23 +363,37 @@ async fn the_machine_is_seen_and_so_are_certificate_and_backup_where_there_are_a
         assert!(before.of(name) > 0.0, "{name}");
     }
     assert_eq!(before.of("ocm_ready"), 1.0);
-    let site = server.site();
-    let certificate = site.certificates.status().certificate.map(|own| own.not_after);
-    let backup = site.backups.list().unwrap().first().map(|made| made.at);
-    for (name, moment) in [
-        ("ocm_tls_certificate_expiry_timestamp_seconds", certificate),
-        ("ocm_backup_last_success_timestamp_seconds", backup),
-    ] {
-        // What is not there has no number, least of all one that says 1970.
-        assert_eq!(before.has(name), moment.is_some(), "{name}");
-        assert_eq!(before.of(name), moment.map_or(0.0, |moment| moment.0 as f64));
+    // What is not there has no number, least of all one that says 1970.
+    let (certificate, backup) = (
+        "ocm_tls_certificate_expiry_timestamp_seconds",
+        "ocm_backup_last_success_timestamp_seconds",
+    );
+    for name in [certificate, backup] {
+        assert!(!before.has(name), "{name}");
         assert!(before.text.contains(&format!("# TYPE {name} gauge\n")), "{name}");
     }
+    let encrypting = TestServer::start_with(|config| {
+        counted(config);
+        let port = config.server.public_url.provider().port().unwrap();
+        config.server.public_url = PublicUrl::parse(&format!("https://127.0.0.1:{port}")).unwrap();
+        config.tls.mode = TlsMode::SelfSigned;
+    })
+    .await;
+    let create = Call::BackupCreate {
+        file: None,
+        include_files: false,
+    };
+    Box::pin(encrypting.call(create)).await.unwrap();
+    let made = encrypting.site().backups.list().unwrap()[0].at;
+    let ends = encrypting.site().certificates.status().certificate.unwrap().not_after;
+    let seen = scrape(&encrypting).await;
+    assert_eq!(seen.of(certificate), ends.0 as f64);
+    assert_eq!(seen.of(backup), made.0 as f64);
     for name in ["ada", "bob", "cy"] {
         server.user(name).await;
     }
     assert!(scrape(&server).await.of("ocm_store_size_bytes") >= before.of("ocm_store_size_bytes"));
-    site.store.close().unwrap();
+    server.site().store.close().unwrap();
     let numbers = http().get(at(&server)).send().await.unwrap();
     assert_eq!(numbers.status(), 200, "what was read a moment ago is good enough");
 }

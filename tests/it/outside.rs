@@ -8,6 +8,8 @@ mod signatures;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::harness::skipped;
+
 /// The Python that has the packages of `tests/outside`; none where `tests/run` could not install them.
 fn python() -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()?;
@@ -15,7 +17,7 @@ fn python() -> Option<PathBuf> {
     if venv.join("made-from").exists() {
         return Some(venv.join("bin/python"));
     }
-    eprintln!("SKIPPED: the Python packages of tests/outside are not installed (tests/run does that).");
+    skipped("the Python packages of tests/outside are not installed (tests/run does that).");
     None
 }
 

@@ -11,6 +11,8 @@ use std::process::Output;
 
 use serde_json::Value;
 
+use crate::harness::skipped;
+
 /// What `systemd-analyze security` may say at most: 0 is a program that can do nothing, 10 one that may do anything.
 const MAX_EXPOSURE: f64 = 2.0;
 
@@ -40,7 +42,7 @@ fn is_here(program: &str) -> bool {
         .output()
         .is_ok_and(|output| output.status.success());
     if !there {
-        eprintln!("SKIPPED: {program} is not installed (tests/run does that).");
+        skipped(&format!("{program} is not installed (tests/run does that)."));
     }
     there
 }

@@ -25,6 +25,7 @@ use rcgen::KeyPair;
 use tempfile::TempDir;
 
 use crate::harness::free_port;
+use crate::harness::skipped;
 
 /// Where an authority is to be, before it is there: its certificate, its ports.
 pub struct Place {
@@ -56,7 +57,7 @@ pub fn is_missing() -> bool {
         let found = std::env::var_os("PATH")
             .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
         if !found {
-            eprintln!("SKIPPED: there is no {program} here (tests/run installs it).");
+            skipped(&format!("there is no {program} here (tests/run installs it)."));
         }
         found
     };

@@ -29,6 +29,7 @@ use crate::harness::Rogue;
 use crate::harness::TestServer;
 use crate::harness::free_port;
 use crate::harness::names;
+use crate::harness::skipped;
 
 const GUIDE: &str = include_str!("../../docs/admin.md");
 const A: &str = "cloud.a.example";
@@ -280,7 +281,7 @@ fn is_here(program: &str) -> bool {
         .stderr(Stdio::null())
         .status();
     if found.is_err() {
-        println!("SKIPPED: {program} is not here (Debian packages nginx-light, caddy)");
+        skipped(&format!("{program} is not here (Debian packages nginx-light, caddy)"));
     }
     found.is_ok()
 }

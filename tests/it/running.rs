@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -20,17 +21,22 @@ use crate::harness::free_port;
 use crate::harness::process;
 use crate::harness::process::told;
 
+const GO_ON: &[u8; 25] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// The first half of a request that is under way until it has the second.
 fn begin_request(process: &Process) -> TcpStream {
     let mut stream = process.connect();
     let head = format!(
         "POST /ocm/token HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Content-Length: 40\r\n\r\ngrant_type=none&co",
+         Content-Length: 40\r\nExpect: 100-continue\r\n\r\n",
         process.port
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // It is under way once the server has read its head.
-    std::thread::sleep(Duration::from_millis(300));
+    // It is under way once the server has read its head, and says so.
+    let mut said = [0; GO_ON.len()];
+    stream.read_exact(&mut said).unwrap();
+    assert_eq!(said, *GO_ON);
+    stream.write_all(b"grant_type=none&co").unwrap();
     stream
 }
 
@@ -238,14 +244,17 @@ fn t90_who_was_under_way_is_answered_and_nobody_half() {
     // A browser that only holds its connection holds up nothing.
     let mut idle = process.connect();
     write!(idle, "GET /livez HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").unwrap();
+    idle.read_exact(&mut [0; 12]).unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
     let over = Arc::new(AtomicBool::new(false));
     let asking: Vec<_> = (0..4)
         .map(|_| {
-            let over = Arc::clone(&over);
+            let (over, answered) = (Arc::clone(&over), Arc::clone(&answered));
             std::thread::spawn(move || {
                 let mut answers = Vec::new();
                 while !over.load(Ordering::SeqCst) {
                     answers.extend(process::get(port, "/.well-known/ocm").filter(|said| !said.is_empty()));
+                    answered.fetch_add(1, Ordering::SeqCst);
                 }
                 answers
             })
@@ -257,6 +266,7 @@ fn t90_who_was_under_way_is_answered_and_nobody_half() {
     process.reconfigure(&listen, &both);
     process.signal("HUP");
     process.wait_for("the settings", |it| it.log().contains("are in force"));
+    process.wait_for("some answers", |_| answered.load(Ordering::SeqCst) > 8);
     process.signal("TERM");
     process.wait_for("it to take nobody new", |it| {
         TcpStream::connect(("127.0.0.1", it.port)).is_err()
@@ -301,7 +311,6 @@ fn t90_who_can_not_wait_says_so_twice() {
     let under_way = begin_request(&process);
     process.signal("INT");
     process.wait_for("it to stop", |it| it.log().contains("finished first"));
-    std::thread::sleep(Duration::from_millis(200));
     process.signal("INT");
     assert_eq!(process.ended().code(), Some(130));
     drop(under_way);

@@ -24,6 +24,8 @@ use tokio::sync::oneshot;
 
 use super::text;
 
+use crate::harness::skipped;
+
 /// What it would otherwise do by itself: ask the world for updates, lists and whether there is one. No name leads
 /// anywhere, so whatever a page tried to load from elsewhere would fail, and be seen.
 const MANNERS: [&str; 20] = [
@@ -69,7 +71,7 @@ pub fn chromium() -> Option<&'static Pipe> {
     static SHARED: OnceLock<Option<&'static Pipe>> = OnceLock::new();
     *SHARED.get_or_init(|| {
         let Some(program) = installed() else {
-            eprintln!("SKIPPED: Chromium is not installed (tests/run does that).");
+            skipped("Chromium is not installed (tests/run does that).");
             return None;
         };
         Some(Pipe::start(&program))

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::Look;
 use super::Tab;
 use crate::harness::Pair;
+use crate::harness::skipped;
 
 /// Where axe is; none where `tests/run` could not install it.
 fn axe() -> Option<String> {
@@ -21,7 +22,7 @@ fn axe() -> Option<String> {
         .ok()?
         .find_map(|python| std::fs::read_to_string(inside(python.ok()?.path())).ok());
     if found.is_none() {
-        eprintln!("SKIPPED: axe-core is not installed (tests/run does that).");
+        skipped("axe-core is not installed (tests/run does that).");
     }
     found
 }

@@ -9,12 +9,15 @@ mod standin;
 mod trap;
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::net::TcpListener;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::LazyLock;
+use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -395,11 +398,15 @@ pub fn names(known: &[(&str, &[&str])]) -> Lookup {
 
 /// A listener on a port below those that the system gives to outgoing connections, of which the tests make many: a server
 /// that is started again finds its port free.
+///
+/// No port is handed out twice: of a [`free_port`] nobody listens for a while, and it is somebody's all the same.
 pub fn listener() -> TcpListener {
+    static HANDED_OUT: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
     loop {
         let [high, low] = ocmesh::random::bytes();
         let port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+        let is_new = HANDED_OUT.lock().unwrap().insert(port);
+        if is_new && let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
             return listener;
         }
     }
@@ -446,15 +453,27 @@ pub fn http() -> reqwest::Client {
     CLIENT.clone()
 }
 
-/// What a server writes back on a connection of one's own, for requests that no client would send.
+/// What a server writes back on a connection of one's own, for requests that no client would send. It must end it.
 pub async fn raw(provider: &Provider, request: &[u8]) -> String {
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
     let mut stream = tokio::net::TcpStream::connect(provider.to_string()).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    let ended = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(ended.is_ok(), "the answer never ended: {answer:?}");
+    answer
+}
+
+/// Says that something was not tried here, and why: at once, and at the end of `tests/run`, for cargo keeps to itself what
+/// a test says that passes.
+pub fn skipped(why: &str) {
+    use std::io::Write;
+    eprintln!("SKIPPED: {why}");
+    let list = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("skipped.txt");
+    let mut list = std::fs::File::options().create(true).append(true).open(list).unwrap();
+    list.write_all(format!("{why}\n").as_bytes()).unwrap();
 }
 
 /// The head of what a server writes back, while more of the request seems to be on its way.

@@ -18,6 +18,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use super::free_port;
+use super::skipped;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -211,7 +212,7 @@ pub fn may_mount() -> bool {
         .output();
     let may = tried.is_ok_and(|output| output.status.success());
     if !may {
-        println!("SKIPPED: unshare can't make a mount of its own here");
+        skipped("unshare can't make a mount of its own here");
     }
     may
 }

@@ -119,13 +119,15 @@ async fn the_whole_story() {
         STANDARD.encode("\0ocm\0canary-of-the-mail-server"),
     );
     let postbox = Postbox::start();
+    let hook = Rogue::start().await;
+    let hook_url = format!("http://{}/hook", hook.provider);
     let change = |config: &mut Config| {
         counted(config);
         config.mail.smtp_url = Some(SmtpUrl::parse(&format!("smtp://ocm@127.0.0.1:{}", postbox.port)).unwrap());
         config.mail.password_file = Some(dir.path().join("smtp"));
         config.mail.from = "Lab <ocm@lab.example>".parse().ok().map(ocmesh::config::Sender);
         config.notify.webhook = vec![Webhook {
-            url: DocumentUrl::parse("http://127.0.0.1:9/hook").unwrap(),
+            url: DocumentUrl::parse(&hook_url).unwrap(),
             on: Vec::new(),
             secret_file: dir.path().join("hook"),
         }];
@@ -150,7 +152,16 @@ async fn the_whole_story() {
         let settings = format!("{:?} {:?}", server.config, server.site().config);
         secrets.check_shown("the settings", &settings);
     }
+    Box::pin(told(&pair.a, &hook, &secrets)).await;
+    Box::pin(backup(pair.b, &secrets)).await;
     let log = lines.text();
+    for line in lines.all() {
+        let said = line["message"].as_str().unwrap_or_default();
+        let own = line["target"]
+            .as_str()
+            .is_some_and(|target| target.starts_with("ocmesh"));
+        assert!(!own || !has_a_place(said), "nobody filled this in: {line}");
+    }
     assert!(lines.all().len() > 300, "the log says too little to prove anything");
     secrets.keep("a token", "eyJ0eXAiOiJhdCtqd3Q");
     secrets.keep("a credential", "Bearer ey");
@@ -165,6 +176,67 @@ async fn the_whole_story() {
         "the story was too short"
     );
     assert!(postbox.count("AUTH PLAIN") > 0);
+}
+
+/// Whether there is a `{place}` in a sentence.
+fn has_a_place(sentence: &str) -> bool {
+    sentence.split('{').skip(1).any(|rest| {
+        let name = rest.split('}').next().unwrap_or_default();
+        name.len() < rest.len() && !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    })
+}
+
+/// The webhook hears what happened, and no more.
+async fn told(server: &TestServer, hook: &Rogue, secrets: &Secrets) {
+    hook.reply("POST", "/hook", Reply::json(200, json!({})));
+    server.site().notices.run_due().await.unwrap();
+    let heard = hook.seen_at("/hook");
+    assert!(!heard.is_empty(), "the webhook heard nothing");
+    for seen in heard {
+        let text = format!("{seen:?} {}", String::from_utf8_lossy(&seen.body));
+        secrets.check_shown("what the webhook hears", &text);
+    }
+}
+
+/// A backup, put back. What opens things for people, and what files of secrets say, is not even in there.
+async fn backup(server: TestServer, secrets: &Secrets) {
+    let call = Call::BackupCreate {
+        file: None,
+        include_files: false,
+    };
+    let made = server.call(call).await.unwrap();
+    let file = std::path::PathBuf::from(made["file"].as_str().unwrap());
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(&file).unwrap()).unwrap();
+    let mut content = Vec::new();
+    for at in 0..zip.len() {
+        std::io::Read::read_to_end(&mut zip.by_index(at).unwrap(), &mut content).unwrap();
+    }
+    let content = String::from_utf8_lossy(&content).into_owned();
+    let mut looked = 0;
+    for (what, secret) in &secrets.kept {
+        if [
+            "a password",
+            "a wrong password",
+            "a cookie",
+            "a secret in a file",
+            "content",
+        ]
+        .contains(what)
+        {
+            assert!(!content.contains(secret.as_str()), "{what} {secret} is in the backup");
+            looked += 1;
+        }
+    }
+    assert!(looked > 6, "{looked}");
+    let later = server.clock.now();
+    let put_back = async |config: &Config| {
+        let by = ocmesh::audit::By::command_line("root");
+        Box::pin(ocmesh::backup::restore::restore(config, &file, None, &by, later))
+            .await
+            .unwrap();
+    };
+    let server = Box::pin(server.restart_after(put_back)).await;
+    assert_eq!(http().get(server.url("/livez")).send().await.unwrap().status(), 200);
 }
 
 /// The set-up link, by which the first admin is made; and somebody else's guesses.
