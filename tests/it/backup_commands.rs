@@ -274,3 +274,19 @@ fn old_backups_of_the_schedule_go_once_somebody_says_so_and_those_made_by_hand_s
         "All of them are kept."
     );
 }
+
+#[test]
+fn a_journal_that_can_not_be_read_is_named_with_what_to_do() {
+    let process = Process::new("");
+    add_user(&process, "ada");
+    assert_eq!(process.code(&["backup", "create", "now.zip"]).0, Some(0));
+    fs::write(process.path("data/exchange"), "?").unwrap();
+    let (code, said) = process.code(&["restore", "now.zip", "--yes"]);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("data/exchange") && said.contains("remove"), "{said}");
+    let (code, said) = process.code(&["restore", "now.zip", "--dry-run"]);
+    assert_eq!(code, Some(1), "{said}");
+    fs::remove_file(process.path("data/exchange")).unwrap();
+    let (code, said) = process.code(&["restore", "now.zip", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+}
