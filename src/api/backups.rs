@@ -35,12 +35,15 @@ pub async fn hand_over(site: &Site, include_files: bool) -> Result<ByteStream> {
     Ok(Box::pin(content.map(|chunk| chunk.map_err(Error::from))))
 }
 
-pub fn list(site: &Site) -> Result<Value> {
-    Ok(rows(site.backups.list()?, row))
+pub async fn list(site: &Site) -> Result<Value> {
+    Ok(rows(site.backups.listed().await?, row))
 }
 
 pub async fn prune(site: &Site) -> Result<Value> {
-    Ok(rows(site.backups.prune().await?, |name| json!({ "name": name })))
+    Ok(rows(
+        site.backups.prune(site.clock.now()).await?,
+        |name| json!({ "name": name }),
+    ))
 }
 
 /// What waits for an admin since a restore.

@@ -626,7 +626,7 @@ async fn answer_to(site: &Site, call: Call, content: ByteStream) -> Result<Answe
                 .await
                 .map(Answer::Content);
         }
-        Call::BackupList => backups::list(site)?,
+        Call::BackupList => later(|| backups::list(site)).await?,
         Call::BackupPrune => later(|| backups::prune(site)).await?,
         Call::BackupReview => later(|| backups::review(site)).await?,
         Call::BackupConfirm { id } => later(|| backups::confirm(site, id.as_deref())).await?,

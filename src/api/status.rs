@@ -26,7 +26,7 @@ pub async fn status(site: &Site) -> Result<Value> {
             .await
     });
     let rules = every(async |page| site.peers.rules(&page).await);
-    let backup = site.backups.list()?.into_iter().next();
+    let backup = site.backups.listed().await?.into_iter().next();
     Ok(json!({
         "ready": ready.is_ok(),
         "reason": ready.err().map(|error| error.reason().code()),

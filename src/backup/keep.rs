@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use time::OffsetDateTime;
 
+use super::seal;
+use super::standing::is_past;
 use crate::clock::Timestamp;
 use crate::config::Keep;
 use crate::error::Result;
@@ -14,14 +16,21 @@ use crate::error::Result;
 type SpanOf = fn(OffsetDateTime) -> (i32, u32);
 
 const SCHEDULED: &str = "ocmesh-backup-";
+/// What somebody asked for: the schedule neither counts nor removes it.
+const BY_HAND: &str = "ocmesh-by-hand-";
 const BEFORE_UPDATE: &str = "pre-";
 const ENDING: &str = ".zip";
 /// The length of a [`stamp`].
 const STAMP: usize = 18;
 
-/// The name of a backup that was made at `now`.
+/// The name of a backup that the schedule made at `now`.
 pub(super) fn name(now: Timestamp) -> String {
     format!("{SCHEDULED}{}{ENDING}", stamp(now))
+}
+
+/// The name of one that somebody asked for.
+pub(super) fn name_by_hand(now: Timestamp) -> String {
+    format!("{BY_HAND}{}{ENDING}", stamp(now))
 }
 
 /// The name of one that is made before an update to this version changes the data.
@@ -29,8 +38,8 @@ pub(super) fn name_before_update(now: Timestamp) -> String {
     format!("{BEFORE_UPDATE}{}-{}{ENDING}", env!("CARGO_PKG_VERSION"), stamp(now))
 }
 
-/// Those that were made before an update to this version, the newest first.
-pub(super) fn before_this_update(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Those of this installation that were made before an update to this version, the newest first.
+pub(super) fn before_this_update(folder: &Path, instance: &str) -> Result<Vec<PathBuf>> {
     let begins = format!("{BEFORE_UPDATE}{}-", env!("CARGO_PKG_VERSION"));
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -39,6 +48,8 @@ pub(super) fn before_this_update(folder: &Path) -> Result<Vec<PathBuf>> {
         if name
             .to_str()
             .is_some_and(|name| name.starts_with(&begins) && made_at(name).is_some())
+            // Another installation may have its backups here, too.
+            && seal::read(&entry.path()).is_ok_and(|seal| seal.is_some_and(|seal| seal.instance == instance))
         {
             found.push(entry.path());
         }
@@ -56,7 +67,7 @@ pub(super) fn stamp(now: Timestamp) -> String {
 /// When the backup of this name was made, if it is a name that we give.
 pub(super) fn made_at(name: &str) -> Option<Timestamp> {
     let name = name.strip_suffix(ENDING)?;
-    let stamp = match name.strip_prefix(SCHEDULED) {
+    let stamp = match name.strip_prefix(SCHEDULED).or_else(|| name.strip_prefix(BY_HAND)) {
         Some(stamp) => stamp,
         None => {
             let rest = name.strip_prefix(BEFORE_UPDATE)?;
@@ -79,11 +90,11 @@ pub(super) fn is_scheduled(name: &str) -> bool {
 }
 
 /// Which of these backups are kept, each given with its time and whether it was found whole. The newest is, and the newest
-/// that was found whole.
-pub(super) fn kept(backups: &[(Timestamp, bool)], keep: Keep) -> Vec<bool> {
-    let mut order: Vec<usize> = (0..backups.len()).collect();
+/// that was found whole. Those of the future are until then: a clock that ran ahead made them, and they push out none.
+pub(super) fn kept(backups: &[(Timestamp, bool)], keep: Keep, now: Timestamp) -> Vec<bool> {
+    let mut kept: Vec<bool> = backups.iter().map(|(made, _)| !is_past(*made, now)).collect();
+    let mut order: Vec<usize> = (0..backups.len()).filter(|at| !kept[*at]).collect();
     order.sort_by_key(|at| std::cmp::Reverse(backups[*at].0));
-    let mut kept = vec![false; backups.len()];
     for newest in [order.first(), order.iter().find(|at| backups[**at].1)]
         .into_iter()
         .flatten()
@@ -130,7 +141,9 @@ mod tests {
         assert_eq!(name(now), "ocmesh-backup-2026-06-12T140509Z.zip");
         assert_eq!(made_at(&name(now)), Some(now));
         assert_eq!(made_at(&name_before_update(now)), Some(now));
+        assert_eq!(made_at(&name_by_hand(now)), Some(now));
         assert!(is_scheduled(&name(now)) && !is_scheduled(&name_before_update(now)));
+        assert!(!is_scheduled(&name_by_hand(now)));
         for theirs in [
             "",
             "holiday.zip",
@@ -162,7 +175,7 @@ mod tests {
                 weekly: keep.1,
                 monthly: keep.2,
             };
-            let kept = kept(&all, keep);
+            let kept = kept(&all, keep, at("2027-06-01"));
             let kept: Vec<_> = backups
                 .iter()
                 .zip(&kept)
@@ -216,6 +229,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_clock_made_that_ran_ahead_pushes_out_nothing() {
+        let keep = Keep {
+            daily: 1,
+            weekly: 0,
+            monthly: 0,
+        };
+        let backups = [
+            (at("2026-06-20"), true),
+            (at("2026-06-19"), true),
+            (at("2026-06-12"), true),
+            (at("2026-06-11"), true),
+        ];
+        let now = at("2026-06-12T03:00:00Z");
+        assert_eq!(kept(&backups, keep, now), [true, true, true, false]);
+        let later = at("2026-06-21");
+        assert_eq!(kept(&backups, keep, later), [true, false, false, false]);
+    }
+
+    #[test]
     fn nothing_is_kept_twice_over_however_many_there_are() {
         let start = at("2026-01-01T03:00:00Z").0;
         let backups: Vec<_> = (0..400).map(|day| (Timestamp(start + day * 86_400), true)).collect();
@@ -224,7 +256,8 @@ mod tests {
             weekly: 4,
             monthly: 6,
         };
-        let kept = kept(&backups, keep).into_iter().filter(|kept| *kept).count();
+        let now = Timestamp(start + 400 * 86_400);
+        let kept = kept(&backups, keep, now).into_iter().filter(|kept| *kept).count();
         assert!((13..=17).contains(&kept), "{kept}");
     }
 }

@@ -12,13 +12,13 @@ mod receive;
 pub mod restore;
 pub mod review;
 mod seal;
+mod shelf;
+mod standing;
 mod write;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -27,11 +27,13 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Serialize;
 use tokio::sync::Mutex as Turn;
 use tokio::sync::OwnedMutexGuard;
 
+use self::shelf::HANDED_OVER;
+use self::shelf::list;
+use self::shelf::note_found;
+use self::standing::is_past;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::config::AdminTopic;
@@ -50,17 +52,12 @@ pub use self::manifest::Manifest;
 pub use self::read::verify;
 pub use self::receive::receive;
 pub use self::receive::refuse_existing;
+pub use self::standing::Standing;
 
 /// After a failure, the schedule tries again no sooner.
 const AGAIN: Duration = Duration::from_secs(3600);
-/// How far a clock may have been put back since a backup was made.
-const BACK: Duration = Duration::from_secs(3600);
 /// How many are kept of those made before an update to one version changes the data.
 const KEPT_BEFORE_UPDATE: usize = 3;
-/// How the name of one begins that is being handed over.
-const HANDED_OVER: &str = "handed-over-";
-/// When which backup was found whole, beside them.
-const FOUND_WHOLE: &str = "verified.json";
 
 /// A backup that was made.
 #[derive(Clone, Debug)]
@@ -102,20 +99,6 @@ pub struct Backups {
     turn: Arc<Turn<()>>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
-struct FoundWhole {
-    /// By the name of the file.
-    #[serde(flatten)]
-    by_name: BTreeMap<String, Found>,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct Found {
-    /// The hash at its end: another file under the same name was never looked at.
-    seal: String,
-    at: Timestamp,
-}
-
 impl Backups {
     pub fn new(config: Arc<Config>, store: Store, notices: Notices) -> Self {
         Self {
@@ -143,6 +126,26 @@ impl Backups {
         list(&self.config.backup.dir, self.store.instance_id())
     }
 
+    /// As [`Self::list`], for whoever must not wait for a disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::list`].
+    pub async fn listed(&self) -> Result<Vec<Made>> {
+        let backups = self.clone();
+        let listed = tokio::task::spawn_blocking(move || backups.list());
+        listed.await.map_err(Error::internal)?
+    }
+
+    /// How it stands with them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::list`].
+    pub async fn standing(&self, now: Timestamp) -> Result<Standing> {
+        Ok(Standing::of(&self.listed().await?, self.config.backup.every.0, now))
+    }
+
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -156,22 +159,6 @@ impl Backups {
         there.is_some() && there == disk(&self.config.server.data_dir)
     }
 
-    /// Whether there should be a newer one than there is: none was found whole in the last two periods.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::list`].
-    pub fn overdue(&self, now: Timestamp) -> Result<bool> {
-        let Some(every) = self.config.backup.every.0 else {
-            return Ok(false);
-        };
-        let newest = self
-            .list()?
-            .into_iter()
-            .find(|made| made.verified.is_some() && made.at <= now.plus(BACK));
-        Ok(newest.is_none_or(|made| made.at.plus(every.saturating_mul(2)) < now))
-    }
-
     /// Makes a backup in the folder for them, or under the name that is given, and reads it back.
     ///
     /// # Errors
@@ -180,6 +167,7 @@ impl Backups {
     /// [`Reason::NotAllowed`] or [`Reason::Conflict`] naming what can't be written.
     pub async fn make(&self, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
         let turn = Arc::clone(&self.turn).try_lock_owned().map_err(|_| busy())?;
+        let file = file.unwrap_or_else(|| self.by_hand(now));
         self.make_in_turn(turn, file, include_files, now).await.0
     }
 
@@ -193,8 +181,8 @@ impl Backups {
         let made = self.in_turn(turn, now, move |config, store| {
             let name = format!("{HANDED_OVER}{}.zip", random::number());
             let file = config.backup.dir.join(name);
-            let opened = make(config, store, Some(file.clone()), include_files, now)
-                .and_then(|_| File::open(&file).map_err(Error::from));
+            let opened =
+                make(config, store, &file, include_files, now).and_then(|_| File::open(&file).map_err(Error::from));
             match fs::remove_file(&file) {
                 Err(cause) if cause.kind() != ErrorKind::NotFound => Err(write::unwritable(&file, cause)),
                 _ => opened,
@@ -214,7 +202,8 @@ impl Backups {
         let backups = self.clone();
         tokio::spawn(async move {
             let include_files = backups.config.backup.include_files;
-            if let Err(error) = backups.make_in_turn(turn, None, include_files, now).await.0 {
+            let file = backups.by_hand(now);
+            if let Err(error) = backups.make_in_turn(turn, file, include_files, now).await.0 {
                 tracing::error!(causes = error.causes(), "No backup could be made: {error}");
             }
         });
@@ -234,31 +223,57 @@ impl Backups {
         if tried.is_some_and(|at| at <= now && now < at.plus(AGAIN.min(every))) {
             return Ok(());
         }
+        let listed = self.listed().await;
         // One that was made under a clock that ran ahead says nothing of when the next is due.
-        let newest = self
-            .list()?
-            .into_iter()
-            .find(|made| keep::is_scheduled(&made.name()) && made.at <= now.plus(BACK));
+        let newest = listed.as_ref().ok().and_then(|listed| {
+            let scheduled = |made: &&Made| keep::is_scheduled(&made.name()) && is_past(made.at, now);
+            listed.iter().find(scheduled)
+        });
         if newest.is_some_and(|made| now < made.at.plus(every)) {
             return Ok(());
         }
         let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else {
             return Ok(());
         };
-        let include_files = self.config.backup.include_files;
-        let (outcome, _turn) = self.make_in_turn(turn, None, include_files, now).await;
-        if let Err(error) = outcome {
-            self.notices
-                .admins(Notice {
-                    topic: AdminTopic::Backup,
-                    about: "backup".to_owned(),
-                    sentence: "No backup could be made: {why}",
-                    values: vec![("why", error.message().to_owned())],
-                })
-                .await?;
-            return Err(error);
+        let backups = self.clone();
+        // Its own task: where settings are read again meanwhile, nobody waits for it any more.
+        let made = tokio::task::spawn_local(async move {
+            let outcome = match listed {
+                Ok(_) => backups.make_scheduled(turn, now).await,
+                Err(error) => {
+                    backups.lock().failure = Some((now, error.clone()));
+                    Err(error)
+                }
+            };
+            if let Err(error) = &outcome {
+                tracing::error!(causes = error.causes(), "No backup could be made: {error}");
+                backups.tell_of(error).await?;
+            }
+            outcome
+        });
+        made.await.map_err(Error::internal)?
+    }
+
+    async fn make_scheduled(&self, turn: OwnedMutexGuard<()>, now: Timestamp) -> Result<()> {
+        let file = self.config.backup.dir.join(keep::name(now));
+        let (outcome, _turn) = self
+            .make_in_turn(turn, file, self.config.backup.include_files, now)
+            .await;
+        outcome?;
+        if let Err(error) = self.prune_in_turn(now).await {
+            tracing::error!(causes = error.causes(), "Old backups could not be removed: {error}");
         }
-        self.prune_in_turn().await.map(drop)
+        Ok(())
+    }
+
+    async fn tell_of(&self, error: &Error) -> Result<()> {
+        let notice = Notice {
+            topic: AdminTopic::Backup,
+            about: "backup".to_owned(),
+            sentence: "No backup could be made: {why}",
+            values: vec![("why", error.message().to_owned())],
+        };
+        self.notices.admins(notice).await
     }
 
     /// Removes those that are not kept any longer; gives their names.
@@ -266,9 +281,9 @@ impl Backups {
     /// # Errors
     ///
     /// [`Reason::Busy`] while one is made.
-    pub async fn prune(&self) -> Result<Vec<String>> {
+    pub async fn prune(&self, now: Timestamp) -> Result<Vec<String>> {
         let _turn = self.turn.try_lock().map_err(|_| busy())?;
-        self.prune_in_turn().await
+        self.prune_in_turn(now).await
     }
 
     /// Reads one of the backups once more.
@@ -277,16 +292,16 @@ impl Backups {
     ///
     /// [`Reason::NotFound`]; as [`verify`], and then it counts as not found whole.
     pub async fn check(&self, name: &str, now: Timestamp) -> Result<Made> {
-        let made = self.find(name)?;
+        let made = self.find(name).await?;
         let folder = self.config.backup.dir.clone();
         let file = made.file.clone();
         let checked = tokio::task::spawn_blocking(move || {
             let outcome = verify(&file);
-            note_found(&folder, &file, outcome.is_ok().then_some(now))?;
+            note_found(&folder, &file, outcome.is_ok().then_some(now));
             outcome
         });
         checked.await.map_err(Error::internal)??;
-        self.find(name)
+        self.find(name).await
     }
 
     /// One of the backups, by the name of its file.
@@ -294,21 +309,25 @@ impl Backups {
     /// # Errors
     ///
     /// [`Reason::NotFound`].
-    pub fn find(&self, name: &str) -> Result<Made> {
-        let found = self.list()?.into_iter().find(|made| made.name() == name);
+    pub async fn find(&self, name: &str) -> Result<Made> {
+        let found = self.listed().await?.into_iter().find(|made| made.name() == name);
         found.ok_or_else(|| Error::not_found("There is no such backup.").in_field("name"))
+    }
+
+    fn by_hand(&self, now: Timestamp) -> PathBuf {
+        self.config.backup.dir.join(keep::name_by_hand(now))
     }
 
     /// Goes on to its end, and keeps the turn until then, also where nobody waits for it any more.
     async fn make_in_turn(
         &self,
         turn: OwnedMutexGuard<()>,
-        file: Option<PathBuf>,
+        file: PathBuf,
         include_files: bool,
         now: Timestamp,
     ) -> (Result<Made>, Option<OwnedMutexGuard<()>>) {
         self.in_turn(turn, now, move |config, store| {
-            make(config, store, file, include_files, now)
+            make(config, store, &file, include_files, now)
         })
         .await
     }
@@ -338,18 +357,18 @@ impl Backups {
         }
     }
 
-    async fn prune_in_turn(&self) -> Result<Vec<String>> {
+    async fn prune_in_turn(&self, now: Timestamp) -> Result<Vec<String>> {
         let backups = self.clone();
         let pruned = tokio::task::spawn_blocking(move || {
             let mut made = backups.list()?;
             // What does not show that it is ours is left alone, whatever it is called.
             made.retain(|made| keep::is_scheduled(&made.name()) && matches!(seal::read(&made.file), Ok(Some(_))));
             let times: Vec<_> = made.iter().map(|made| (made.at, made.verified.is_some())).collect();
-            let kept = keep::kept(&times, backups.config.backup.keep);
+            let kept = keep::kept(&times, backups.config.backup.keep, now);
             let mut gone = Vec::new();
             for made in made.iter().zip(kept).filter(|(_, kept)| !kept).map(|(made, _)| made) {
                 fs::remove_file(&made.file).map_err(|cause| write::unwritable(&made.file, cause))?;
-                note_found(&backups.config.backup.dir, &made.file, None)?;
+                note_found(&backups.config.backup.dir, &made.file, None);
                 gone.push(made.name());
             }
             Ok(gone)
@@ -369,30 +388,27 @@ fn busy() -> Error {
     )
 }
 
-fn make(config: &Config, store: &Store, file: Option<PathBuf>, include_files: bool, now: Timestamp) -> Result<Made> {
+fn make(config: &Config, store: &Store, file: &Path, include_files: bool, now: Timestamp) -> Result<Made> {
     let folder = &config.backup.dir;
-    let file = match file {
-        Some(file) => file,
-        None => {
-            write::make_folder(folder)?;
-            sweep(folder)?;
-            folder.join(keep::name(now))
-        }
-    };
+    let ours = file.parent() == Some(folder);
+    if ours {
+        write::make_folder(folder)?;
+        shelf::sweep(folder)?;
+    }
     let contents = write::Contents {
         config,
         instance: store.instance_id().to_owned(),
         include_files,
         now,
     };
-    write::write(&file, &contents, &mut store.snapshot()?)?;
-    let size = fs::metadata(&file)?.len();
-    if file.parent() == Some(folder) && keep::made_at(&name_of(&file)).is_some() {
-        note_found(folder, &file, Some(now))?;
+    write::write(file, &contents, &mut store.snapshot()?)?;
+    let size = fs::metadata(file)?.len();
+    if ours && keep::made_at(&name_of(file)).is_some() {
+        note_found(folder, file, Some(now));
     }
     tracing::info!(size, "A backup was made and found whole: {}", file.display());
     Ok(Made {
-        file,
+        file: file.to_owned(),
         at: now,
         size,
         verified: Some(now),
@@ -414,14 +430,14 @@ pub fn saver(config: &Config, clock: &Clock) -> Saver {
         };
         write::make_folder(&config.backup.dir)?;
         // An update that fails is tried again at each start, and must not fill the disk with its backups.
-        for old in keep::before_this_update(&config.backup.dir)?
+        for old in keep::before_this_update(&config.backup.dir, instance.trim())?
             .into_iter()
             .skip(KEPT_BEFORE_UPDATE - 1)
         {
             fs::remove_file(&old).map_err(|cause| write::unwritable(&old, cause))?;
         }
         write::write(&file, &contents, lines)?;
-        note_found(&config.backup.dir, &file, Some(now))?;
+        note_found(&config.backup.dir, &file, Some(now));
         tracing::info!(
             schema,
             "Before the data is brought from format {schema} to format {SCHEMA}, it is saved in {}",
@@ -431,94 +447,29 @@ pub fn saver(config: &Config, clock: &Clock) -> Saver {
     })
 }
 
-/// What an operator with data of a later format can do, if a backup that fits is there.
+/// What an operator can do whose data is of a later format, or damaged, if a backup that helps is there.
 pub fn advise(config: &Config, refused: Error) -> Error {
-    if refused.reason() != Reason::DataNewer {
-        return refused;
-    }
     let instance = fs::read_to_string(config.server.data_dir.join("instance_id")).unwrap_or_default();
+    let newest = |helps: &dyn Fn(&Made) -> bool| {
+        let found = list(&config.backup.dir, instance.trim()).ok()?;
+        found.into_iter().find(|made| helps(made))
+    };
     let fits = |made: &Made| {
         let manifest = read::open(&made.file).and_then(|mut archive| read::manifest(&made.file, &mut archive));
         manifest.is_ok_and(|manifest| manifest.schema <= SCHEMA)
     };
-    let found = list(&config.backup.dir, instance.trim()).ok();
-    match found.into_iter().flatten().find(fits) {
-        Some(made) => refused.and(&format!("The newest that fits: ocmesh restore {}", made.file.display())),
+    let (made, which) = match refused.reason() {
+        Reason::DataNewer => (newest(&fits), "The newest that fits"),
+        Reason::DataDamaged => (
+            newest(&|made| made.verified.is_some()),
+            "The newest that was found whole",
+        ),
+        _ => return refused,
+    };
+    match made {
+        Some(made) => refused.and(&format!("{which}: ocmesh restore {}", made.file.display())),
         None => refused,
     }
-}
-
-fn list(folder: &Path, instance: &str) -> Result<Vec<Made>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        // Whoever makes one there is told what is in the way.
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
-        Err(cause) => return Err(write::unwritable(folder, cause)),
-    };
-    let whole = read_found(folder);
-    let mut made = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let (Some(at), file) = (keep::made_at(&name), entry.path()) else {
-            continue;
-        };
-        // One that somebody just removed, or that another installation put here, is none of ours.
-        let Ok(seal) = seal::read(&file) else { continue };
-        if seal.as_ref().is_some_and(|seal| seal.instance != instance) {
-            continue;
-        }
-        let found = whole.by_name.get(&name);
-        made.push(Made {
-            at,
-            size: entry.metadata().map_or(0, |metadata| metadata.len()),
-            verified: found
-                .filter(|found| seal.as_ref().is_some_and(|seal| seal.hash == found.seal))
-                .map(|found| found.at),
-            file,
-        });
-    }
-    made.sort_by(|a, b| (b.at, &b.file).cmp(&(a.at, &a.file)));
-    Ok(made)
-}
-
-/// Removes what was left of a backup that a stop cut off.
-fn sweep(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let unfinished = name.to_str().and_then(|name| name.strip_suffix(".part"));
-        if unfinished.is_some_and(|name| keep::made_at(name).is_some() || name.starts_with(HANDED_OVER)) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-fn read_found(folder: &Path) -> FoundWhole {
-    // Where it is lost, all that is lost is when they were looked at.
-    let text = fs::read(folder.join(FOUND_WHOLE)).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
-}
-
-/// Writes down that a backup in this folder was found whole, or was not.
-fn note_found(folder: &Path, file: &Path, at: Option<Timestamp>) -> Result<()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let name = name_of(file);
-    let mut whole = read_found(folder);
-    whole
-        .by_name
-        .retain(|known, _| *known != name && folder.join(known).exists());
-    if let (Some(at), Ok(Some(seal))) = (at, seal::read(file)) {
-        whole.by_name.insert(name, Found { seal: seal.hash, at });
-    }
-    let text = serde_json::to_vec_pretty(&whole).map_err(Error::internal)?;
-    let new = folder.join(format!("{FOUND_WHOLE}.new"));
-    File::create(&new)
-        .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&new, folder.join(FOUND_WHOLE)))
-        .map_err(|cause| write::unwritable(folder, cause))
 }
 
 /// Reads a backup wherever it lies; one in the folder of the backups counts as found whole from now on, or as not.
@@ -532,7 +483,7 @@ pub fn check_file(config: &Config, file: &Path, now: Timestamp) -> Result<Manife
     let ours = file.parent().and_then(|parent| parent.canonicalize().ok()) == folder.canonicalize().ok();
     if ours && file.exists() {
         // Whoever may only read them still learns how it is.
-        let _ = note_found(folder, file, outcome.is_ok().then_some(now));
+        note_found(folder, file, outcome.is_ok().then_some(now));
     }
     outcome
 }

@@ -102,14 +102,15 @@ pub fn preview(config: &Config, file: &Path, rename: Option<&PublicUrl>, clock: 
     let manifest = read::verify(file)?;
     let data = &config.server.data_dir;
     let instance = fs::read_to_string(data.join("instance_id")).ok();
-    let now = match data.exists() {
-        true => Renewal::begin(data).and_then(|renewal| renewal.now(&[])),
-        false => Ok(Present::default()),
-    };
-    let in_the_way = match &now {
-        // That is what backups are for.
-        Err(damaged) if damaged.reason() == Reason::DataDamaged => None,
-        now => now.as_ref().err().cloned(),
+    let (now, in_the_way) = match data.exists().then(|| Renewal::begin(data)) {
+        None => (Ok(Present::default()), None),
+        Some(Err(error)) => (Err(error.clone()), Some(error)),
+        Some(Ok(renewal)) => match renewal.now(&[]) {
+            // That is what backups are for.
+            Err(damaged) if damaged.reason() == Reason::DataDamaged => (Err(damaged), None),
+            Err(error) => (Err(error.clone()), Some(error)),
+            Ok(now) => (Ok(now), None),
+        },
     };
     let settings = settings_in(file)?;
     let in_force = config.file().and_then(|file| fs::read(file).ok());

@@ -154,7 +154,9 @@ fn size_of(path: &Path) -> Result<u64> {
     }
     let mut size = 0;
     for entry in listed(path)? {
-        size += size_of(&entry)?;
+        if !entry.ends_with(OF_THE_DISK) {
+            size += size_of(&entry)?;
+        }
     }
     Ok(size)
 }
@@ -318,7 +320,9 @@ impl Packer<'_> {
             let Some(text) = child.file_name().and_then(OsStr::to_str) else {
                 continue;
             };
-            if !files::is_hidden(text) {
+            // What is right below the data directory may be a disk of its own, too.
+            let of_the_disk = text == OF_THE_DISK && !name.contains('/');
+            if !files::is_hidden(text) && !of_the_disk {
                 self.below(&child, &format!("{name}/{text}"))?;
             }
         }

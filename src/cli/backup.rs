@@ -35,7 +35,7 @@ pub enum Verb {
         /// The backup: a .zip that this program made
         file: PathBuf,
     },
-    /// Remove those that backup.keep does not keep
+    /// Remove those of the schedule that backup.keep does not keep
     Prune,
     /// Show what waits to be confirmed since a restore
     Review,
@@ -62,9 +62,11 @@ impl Verb {
                 )
             }),
             Self::Verify { .. } => return Err(Error::internal("a backup is read without a server")),
-            Self::Prune => Request::new(Call::BackupPrune, |gone| {
-                table::rows(gone, &["name"], "All of them are kept.")
-            }),
+            Self::Prune => Request::new(Call::BackupPrune, pruned).danger(
+                "Backups that the schedule made and that backup.keep does not keep are removed for good; those made by hand \
+                 and before updates stay."
+                    .to_owned(),
+            ),
             Self::Review => Request::new(Call::BackupReview, |held| {
                 let columns = ["kind", "id", "user", "what", "with", "since"];
                 table::rows(held, &columns, "Nothing waits to be confirmed.")
@@ -119,6 +121,15 @@ pub async fn create_at(config: Config, file: &Path, include_files: bool) -> Resu
         }
     };
     Ok((created(&made), made))
+}
+
+fn pruned(gone: &Value) -> String {
+    let gone = gone.as_array().map_or(&[] as &[Value], Vec::as_slice);
+    if gone.is_empty() {
+        return "All of them are kept.".to_owned();
+    }
+    let lines = gone.iter().map(|one| format!("Removed: {}", table::field(one, "name")));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn created(made: &Value) -> String {

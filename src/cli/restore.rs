@@ -119,7 +119,8 @@ fn decided(done: &Restored) -> String {
 
 fn as_of(manifest: &Manifest) -> String {
     format!(
-        "Accounts, passwords, rules and mode are those of {}: look at them with ocmesh user list and ocmesh peer rules.",
+        "Accounts, passwords, rules and mode are those of {}: look at them with ocmesh user list, \
+         ocmesh peer list and ocmesh peer mode.",
         manifest.made
     )
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backup::Standing;
 use crate::backup::review;
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -197,56 +198,38 @@ pub(super) fn judge_certificate(config: &Config, status: &Status, now: Timestamp
     )
 }
 
-/// A backup as it is judged: when it was made, and when it was read back.
-struct Backup {
-    at: Timestamp,
-    verified: Option<Timestamp>,
-}
-
 pub(super) async fn backup(site: &Site) -> Result<Vec<Finding>> {
-    let (backups, config) = (site.backups.clone(), site.config.clone());
-    let looked = tokio::task::spawn_blocking(move || {
-        let same = ground::same_disk(&config.server.data_dir, &config.backup.dir);
-        backups.list().map(|made| (made, same))
-    });
-    let (made, same) = looked.await.map_err(Error::internal)??;
-    let newest = made.first().map(|newest| Backup {
-        at: newest.at,
-        verified: newest.verified,
-    });
-    Ok(judge_backup(&site.config, newest, same, site.clock.now()))
+    let now = site.clock.now();
+    let standing = site.backups.standing(now).await?;
+    let config = site.config.clone();
+    let looked = tokio::task::spawn_blocking(move || ground::same_disk(&config.server.data_dir, &config.backup.dir));
+    let same = looked.await.map_err(Error::internal)?;
+    Ok(judge_backup(&site.config, standing, same))
 }
 
-fn judge_backup(config: &Config, newest: Option<Backup>, same_disk: Option<bool>, now: Timestamp) -> Vec<Finding> {
+fn judge_backup(config: &Config, standing: Standing, same_disk: Option<bool>) -> Vec<Finding> {
     const CHECK: &str = "backup";
     let make = "Make one now, on the page “Backups” or with: ocmesh backup create";
-    let every = config.backup.every.0;
-    let state = match (newest, every) {
-        (None, None) => {
+    let state = match standing {
+        Standing::Missing if config.backup.every.0.is_none() => {
             let off = "Backups are off (backup.every): something else must make them.";
             return vec![Finding::ok(CHECK, off)];
         }
-        (None, Some(_)) => Finding::warn(CHECK, "No backup was made yet.", make),
-        (Some(newest), every) => {
-            let at = newest.at;
-            let old = every.is_some_and(|every| now > at.plus(every.saturating_mul(2)));
-            match newest.verified {
-                _ if old => Finding::bad(
-                    CHECK,
-                    format!("The last backup is of {at}, which is more than two times backup.every ago."),
-                    format!("Look into the log why none was made since. {make}"),
-                ),
-                None => Finding::warn(
-                    CHECK,
-                    format!("The last backup, of {at}, was not read back: nobody knows whether it is whole."),
-                    "Have it checked, on the page “Backups” or with: ocmesh backup verify FILE",
-                ),
-                Some(_) => Finding::ok(
-                    CHECK,
-                    format!("The last backup is of {at}; it was read back and is whole."),
-                ),
-            }
-        }
+        Standing::Missing => Finding::warn(CHECK, "No backup was made yet.", make),
+        Standing::Old(at) => Finding::bad(
+            CHECK,
+            format!("The last backup is of {at}, which is more than two times backup.every ago."),
+            format!("Look into the log why none was made since. {make}"),
+        ),
+        Standing::Unchecked(at) => Finding::warn(
+            CHECK,
+            format!("The last backup, of {at}, was not read back: nobody knows whether it is whole."),
+            "Have it checked, on the page “Backups” or with: ocmesh backup verify FILE",
+        ),
+        Standing::Well(at) => Finding::ok(
+            CHECK,
+            format!("The last backup is of {at}; it was read back and is whole."),
+        ),
     };
     let mut found = vec![state];
     if same_disk == Some(true) {
@@ -509,42 +492,36 @@ mod tests {
         let config = Config::default();
         let mut off = Config::default();
         off.backup.every.0 = None;
-        let made = |ago: Duration, verified: bool| {
-            let at = NOW.minus(ago);
-            Some(Backup {
-                at,
-                verified: verified.then_some(at),
-            })
-        };
-        let judge = |newest| judge_backup(&config, newest, Some(false), NOW).remove(0);
-        expect(&judge(made(DAY, true)), State::Ok, "is whole", "");
+        let at = NOW.minus(DAY);
+        let judge = |standing| judge_backup(&config, standing, Some(false)).remove(0);
+        expect(&judge(Standing::Well(at)), State::Ok, "is whole", "");
         expect(
-            &judge(made(DAY, false)),
+            &judge(Standing::Unchecked(at)),
             State::Warn,
             "was not read back",
             "ocmesh backup verify",
         );
         expect(
-            &judge(made(3 * DAY, true)),
+            &judge(Standing::Old(at)),
             State::Bad,
             "more than two times",
             "ocmesh backup create",
         );
         expect(
-            &judge(None),
+            &judge(Standing::Missing),
             State::Warn,
             "No backup was made yet",
             "ocmesh backup create",
         );
         expect(
-            &judge_backup(&off, None, Some(true), NOW)[0],
+            &judge_backup(&off, Standing::Missing, Some(true))[0],
             State::Ok,
             "Backups are off",
             "",
         );
-        let same = judge_backup(&config, made(DAY, true), Some(true), NOW);
+        let same = judge_backup(&config, Standing::Well(at), Some(true));
         expect(&same[1], State::Warn, "lost together", "backup.dir");
-        assert_eq!(judge_backup(&config, made(DAY, true), None, NOW).len(), 1);
+        assert_eq!(judge_backup(&config, Standing::Well(at), None).len(), 1);
     }
 
     #[test]

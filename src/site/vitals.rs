@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::backup::Standing;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::files::Left;
@@ -77,7 +78,7 @@ impl Site {
             ),
             Check::new("disk", self.disk_trouble()),
             Check::new("certificate", self.certificate_trouble(now)),
-            Check::new("backup", self.backup_trouble(now)),
+            Check::new("backup", self.backup_trouble(now).await),
             Check::new("queue", self.queue_trouble(now).await),
         ]
     }
@@ -103,14 +104,12 @@ impl Site {
     }
 
     /// A backup may take its time, and wait for its turn: only one that was left out is missed.
-    fn backup_trouble(&self, now: Timestamp) -> Option<(Health, &'static str)> {
-        let every = self.config.backup.every.0?;
-        match self.backups.list() {
-            Ok(made) => match made.first() {
-                Some(last) if last.at.plus(every * 2) < now => Some((Health::Warn, "backup-old")),
-                Some(_) => None,
-                None => Some((Health::Warn, "backup-missing")),
-            },
+    async fn backup_trouble(&self, now: Timestamp) -> Option<(Health, &'static str)> {
+        self.config.backup.every.0?;
+        match self.backups.standing(now).await {
+            Ok(Standing::Well(_)) => None,
+            Ok(Standing::Old(_) | Standing::Unchecked(_)) => Some((Health::Warn, "backup-old")),
+            Ok(Standing::Missing) => Some((Health::Warn, "backup-missing")),
             Err(_) => Some((Health::Warn, "backup-unknown")),
         }
     }
@@ -131,7 +130,7 @@ impl Site {
         readings.extend(self.queue(now).await?);
         readings.push(self.peers_by_state());
         readings.push(self.directories_read().await?);
-        readings.extend(self.moments());
+        readings.extend(self.moments(now).await);
         readings.extend(self.machine());
         readings.extend(self.memory().await);
         Ok(readings)
@@ -210,13 +209,9 @@ impl Site {
         Ok(read)
     }
 
-    fn moments(&self) -> [Reading; 2] {
+    async fn moments(&self, now: Timestamp) -> [Reading; 2] {
         let certificate = self.certificates.status().certificate;
-        let backup = self
-            .backups
-            .list()
-            .ok()
-            .and_then(|made| made.first().map(|last| last.at));
+        let backup = self.backups.standing(now).await.ok().and_then(Standing::whole);
         [
             Reading::new(
                 "tls_certificate_expiry_timestamp_seconds",

@@ -379,7 +379,7 @@ async fn one_made_by_a_clock_that_ran_ahead_does_not_end_the_schedule() {
     backups.run_due(START).await.unwrap();
     let made: Vec<_> = backups.list().unwrap().iter().map(|made| made.at).collect();
     assert_eq!(made, [START.plus(400 * DAY), START]);
-    assert!(backups.overdue(START.plus(3 * DAY)).unwrap());
+    assert!(backups.standing(START.plus(3 * DAY)).await.unwrap().is_overdue());
 }
 
 #[actix_web::test]
@@ -485,9 +485,17 @@ async fn one_is_made_when_it_is_time_and_old_ones_go() {
     // What a stop left of one goes when the next is made, and never counts as one.
     let half = folder.join("ocmesh-backup-2026-09-21T151320Z.zip.part");
     fs::write(&half, "half").unwrap();
+    let long_ago = std::time::SystemTime::now() - 2 * DAY;
+    fs::File::open(&half).unwrap().set_modified(long_ago).unwrap();
+    // Another server of the same folder may be writing this one.
+    let others_half = folder.join("ocmesh-backup-2026-09-21T151321Z.zip.part");
+    fs::write(&others_half, "half").unwrap();
+    // Nor does one that was made by hand count, or go.
+    let by_hand = create(&server).await;
     for _ in 0..3 {
         server.clock.step(DAY);
-        assert!(!server.site().backups.overdue(server.clock.now()).unwrap());
+        let standing = server.site().backups.standing(server.clock.now()).await.unwrap();
+        assert!(!standing.is_overdue());
         run(&server).await.unwrap();
     }
     let left = names(&server);
@@ -498,13 +506,14 @@ async fn one_is_made_when_it_is_time_and_old_ones_go() {
             "ocmesh-backup-2026-09-23T141320Z.zip"
         ]
     );
-    assert!(!half.exists());
+    assert!(!half.exists() && others_half.exists() && by_hand.exists());
     // What does not show that it is ours is left alone, whatever it is called.
     for name in others {
         assert!(folder.join(name).exists(), "{name}");
     }
     server.clock.step(3 * DAY);
-    assert!(server.site().backups.overdue(server.clock.now()).unwrap());
+    let standing = server.site().backups.standing(server.clock.now()).await.unwrap();
+    assert!(standing.is_overdue());
 }
 
 #[actix_web::test]
@@ -527,6 +536,7 @@ async fn a_backup_that_fails_is_said_and_not_tried_again_every_minute() {
     backups.run_due(server.clock.now()).await.unwrap();
     server.clock.step(Duration::from_secs(3601));
     backups.run_due(server.clock.now()).await.unwrap_err();
+    assert!(backups.state().failure.is_some());
     // And admins hear of it, once a day.
     let told = server.call(Call::NoticeList).await.unwrap()["waiting"].clone();
     let told: Vec<_> = told
@@ -612,4 +622,159 @@ async fn a_page_makes_hands_out_and_checks_backups() {
         noted.contains(&"backup.create") && noted.contains(&"backup.download"),
         "{noted:?}"
     );
+}
+
+#[actix_web::test]
+async fn t86_who_was_put_out_since_the_backup_stays_out() {
+    let server = TestServer::start_with(mode(Mode::Open)).await;
+    for name in ["root", "carol"] {
+        server.admin(name).await;
+    }
+    for name in ["ada", "bob", "dave"] {
+        server.user(name).await;
+    }
+    let file = create(&server).await;
+    let users = &server.site().users;
+    users.set_disabled("bob", true, START).await.unwrap();
+    users.set_admin("carol", false).await.unwrap();
+    users.delete("dave", START).await.unwrap();
+    server.user("zoe").await;
+    users.delete("zoe", START).await.unwrap();
+    // What was only allowed since is as it was.
+    users.set_admin("ada", true).await.unwrap();
+    for (host, allow) in [("bad.example", false), ("good.example", true)] {
+        let call = Call::PeerRule {
+            host: host.to_owned(),
+            allow,
+            reason: String::new(),
+            note: String::new(),
+            until: None,
+            by: "root".to_owned(),
+        };
+        server.call(call).await.unwrap();
+    }
+    server.site().peers.choose_mode(Mode::Allowlist, "root").await.unwrap();
+    let server = server
+        .restart_after(async |config| {
+            let done = put_back(config, &file).await.unwrap();
+            let decided = serde_json::to_value(done.decided.unwrap()).unwrap();
+            assert_eq!(
+                decided,
+                json!({
+                    "disabled": ["bob", "dave"],
+                    "demoted": ["carol"],
+                    "denied": ["bad.example"],
+                    "mode": "allowlist",
+                })
+            );
+        })
+        .await;
+    let users = &server.site().users;
+    for (name, active, admin) in [
+        ("root", true, true),
+        ("ada", true, false),
+        ("bob", false, false),
+        ("carol", true, false),
+        ("dave", false, false),
+    ] {
+        let user = users.get(name).await.unwrap();
+        assert_eq!((user.is_active(), user.admin), (active, admin), "{name}");
+    }
+    let rules = rows(&server, Call::PeerList).await;
+    let rules: Vec<_> = rules.iter().map(|rule| rule["host"].as_str().unwrap()).collect();
+    assert_eq!(rules, ["bad.example"]);
+    assert_eq!(server.site().peers.mode().await.unwrap(), Mode::Allowlist);
+}
+
+#[actix_web::test]
+async fn t86_data_that_can_not_be_read_is_said_to_have_put_nobody_out_and_a_new_machine_has_nothing_to_say() {
+    let server = TestServer::start().await;
+    server.user("ada").await;
+    let file = create(&server).await;
+    let mut config = (*server.config).clone();
+    config.server.data_dir = server.data.parent().unwrap().join("other");
+    let done = put_back(&config, &file).await.unwrap();
+    assert!(done.decided.unwrap().is_empty());
+    fs::write(config.server.data_dir.join("db/db"), [0x5a; 4096]).unwrap();
+    let preview = restore::preview(&config, &file, None, START).unwrap();
+    assert!(preview.refused.is_none() && preview.now.is_err());
+    let done = put_back(&config, &file).await.unwrap();
+    assert_eq!(done.decided.unwrap_err().reason(), Reason::DataDamaged);
+}
+
+#[actix_web::test]
+async fn by_a_clock_of_long_ago_nothing_is_restored() {
+    let server = TestServer::start().await;
+    let file = create(&server).await;
+    let mut config = (*server.config).clone();
+    config.server.data_dir = server.data.parent().unwrap().join("other");
+    let refused = Box::pin(restore::restore(
+        &config,
+        &file,
+        None,
+        &By::command_line("root"),
+        ocmesh::clock::Timestamp(0),
+    ))
+    .await;
+    assert_eq!(refused.unwrap_err().reason(), Reason::ClockWrong);
+    assert!(!config.server.data_dir.exists());
+}
+
+#[actix_web::test]
+async fn secrets_in_files_of_their_own_are_not_packed_wherever_they_lie() {
+    let server = TestServer::start().await;
+    for name in ["tls/privkey.pem", "secrets/smtp", "tls/other"] {
+        let file = server.data.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "canary").unwrap();
+    }
+    let mut config = (*server.config).clone();
+    config.tls.key_file = Some(server.data.join("tls/privkey.pem"));
+    // By another way to the same place.
+    config.mail.password_file = Some(server.data.join("tls/../secrets/smtp"));
+    let site = server.site();
+    let backups = backup::Backups::new(config.into(), site.store.clone(), site.notices.clone());
+    let made = backups.make(None, false, START).await.unwrap();
+    let manifest = backup::verify(&made.file).unwrap();
+    let names: Vec<_> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["records.jsonl", "instance_id", "tls/other"]);
+}
+
+#[actix_web::test]
+async fn a_backup_handed_over_is_whole_and_nothing_of_it_stays() {
+    let server = TestServer::start().await;
+    server.user("ada").await;
+    let site = server.site();
+    let mut handed = site.backups.hand_over(true, START).await.unwrap();
+    assert_eq!(fs::read_dir(server.data.join("backups")).unwrap().count(), 0);
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.zip");
+    std::io::copy(&mut handed, &mut fs::File::create(&copy).unwrap()).unwrap();
+    assert_eq!(backup::verify(&copy).unwrap().records["user"], 1);
+    assert!(site.backups.list().unwrap().is_empty());
+    // What arrives cut off is not kept.
+    let bytes = fs::read(&copy).unwrap();
+    let half = bytes::Bytes::copy_from_slice(&bytes[..bytes.len() / 2]);
+    let target = folder.path().join("half.zip");
+    let content = Box::pin(futures_util::stream::iter([Ok(half)]));
+    let refused = backup::receive(content, target.clone()).await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::BackupDamaged);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[actix_web::test]
+async fn data_that_is_damaged_names_the_backup_that_helps() {
+    let server = TestServer::start().await;
+    let file = create(&server).await;
+    let marker = server.data.join("instance_id");
+    let damaged = || Error::new(Reason::DataDamaged, "It is damaged.");
+    let advised = backup::advise(&server.config, damaged());
+    assert!(
+        advised
+            .message()
+            .ends_with(&format!("ocmesh restore {}", file.display())),
+        "{advised}"
+    );
+    fs::write(marker, "another").unwrap();
+    assert_eq!(backup::advise(&server.config, damaged()).message(), "It is damaged.");
 }

@@ -3,6 +3,7 @@
 mod harness;
 
 mod architecture;
+mod backup_commands;
 mod backups;
 mod bad_days;
 mod certificates;

@@ -151,6 +151,38 @@ async fn t81_flipped_bits_are_named_and_never_served() {
     assert!(named > 0);
 }
 
+/// For what a restore does first: what is there may open and still not be readable.
+#[tokio::test]
+async fn t81_what_breaks_in_the_middle_of_a_reading_is_named_and_ends_it() {
+    let (dir, store) = new();
+    let owner = "owner".repeat(40);
+    for batch in 0..40 {
+        let items: Vec<_> = (0..25).map(|n| item(&format!("{batch}-{n}"), &owner)).collect();
+        put(&store, &items).await.unwrap();
+    }
+    store.close().unwrap();
+    let file = fs::read(dir.path().join("db/db")).unwrap();
+    let size = file.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut named = 0;
+    for round in 0..ROUNDS {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(dir.path(), copy.path());
+        let mut bytes = file.clone();
+        let at = size * (2 * round + 1) / (2 * ROUNDS);
+        bytes[at..(at + 2000).min(size)].fill(0x5a);
+        fs::write(copy.path().join("db/db"), &bytes).unwrap();
+        match Renewal::begin(copy.path()).unwrap().now(&[]) {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.reason(), Reason::DataDamaged, "{error}");
+                named += 1;
+            }
+        }
+    }
+    println!("{named} of {ROUNDS} named");
+    assert!(named > 0);
+}
+
 const ROUNDS: usize = 24;
 
 #[tokio::test]

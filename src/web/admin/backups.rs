@@ -8,6 +8,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::audit::Event;
 use crate::backup::Made;
+use crate::backup::Standing;
 use crate::backup::State;
 use crate::backup::review;
 use crate::backup::review::Held;
@@ -67,13 +68,15 @@ pub async fn list(site: Data<Site>, Admin(session): Admin) -> Answer {
     held.invites.truncate(SHOWN);
     held.deliveries.truncate(SHOWN);
     let settings = &site.config.backup;
+    let backups = site.backups.listed().await?;
+    let standing = Standing::of(&backups, settings.every.0, site.clock.now());
     page::show(&Backups {
         page: Page::of(&site, &session, "backups", "Backups"),
-        backups: site.backups.list()?,
+        backups,
         state: site.backups.state(),
         every: settings.every.0.map(words::span),
         folder: settings.dir.display().to_string(),
-        overdue: site.backups.overdue(site.clock.now())?,
+        overdue: settings.every.0.is_some() && standing.is_overdue(),
         same_disk: site.backups.on_same_disk(),
         with_files: settings.include_files,
         held,
@@ -104,7 +107,11 @@ pub async fn check(site: Data<Site>, _: Admin, form: Form<Named>) -> Answer {
 
 /// Hands one out. It is a form and no link: whoever has it can act as this server, and that somebody took it is noted.
 pub async fn download(site: Data<Site>, _: Admin, form: Form<Named>) -> Answer {
-    let made = site.backups.find(&form.fields.name).map_err(Problem::back_to(HERE))?;
+    let made = site
+        .backups
+        .find(&form.fields.name)
+        .await
+        .map_err(Problem::back_to(HERE))?;
     let file = tokio::fs::File::open(&made.file).await.map_err(Error::from)?;
     site.audit
         .note(&form.by, Event::new("backup.download").of(made.name()))
