@@ -190,27 +190,22 @@ pub(super) fn permissions(config: &Config) -> Vec<Finding> {
         };
         if inner.uid() != about.uid() {
             let (path, owner, ours) = (path.display(), user_name(inner.uid()), user_name(about.uid()));
+            let account = for_commands(about.uid());
             found.push(Finding::bad(
                 "permissions",
                 format!("{path} belongs to {owner}, and the folder of data to {ours}: one of them can’t use it."),
-                format!(
-                    "Stop the server and give all of it to {ours}: chown -R {} {shown}",
-                    for_commands(about.uid())
-                ),
+                format!("Stop the server and give all of it to {ours}: chown -R {account} {shown}"),
             ));
             break;
         }
     }
     let own = fs::metadata("/proc/self").map_or(about.uid(), |process| process.uid());
     if own != 0 && own != about.uid() {
-        let (owner, ours) = (user_name(about.uid()), user_name(own));
+        let (owner, ours, account) = (user_name(about.uid()), user_name(own), for_commands(own));
         found.push(Finding::bad(
             "permissions",
             format!("{shown} belongs to {owner}, and this runs as {ours}."),
-            format!(
-                "Run it as {owner}, or give the data to {ours}: chown -R {} {shown}",
-                for_commands(own)
-            ),
+            format!("Run it as {owner}, or give the data to {ours}: chown -R {account} {shown}"),
         ));
     }
     // What is inside a folder that nobody else may enter is closed, too.

@@ -140,12 +140,10 @@ pub(super) fn no_door(config: &Config, way: Way, ports: Ports) -> Option<Error> 
 pub(super) fn misfit(certificate: &Certificate, host: &str) -> Option<Error> {
     let names = &certificate.names;
     (!names.is_empty() && !certificate.is_for(host)).then(|| {
+        let names = names.join(", ");
         Error::new(
             Reason::ConfigInvalid,
-            format!(
-                "The certificate is for {}, and not for {host}: browsers and other servers refuse it.",
-                names.join(", ")
-            ),
+            format!("The certificate is for {names}, and not for {host}: browsers and other servers refuse it."),
         )
     })
 }

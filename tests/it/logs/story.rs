@@ -160,7 +160,12 @@ async fn the_whole_story() {
         let own = line["target"]
             .as_str()
             .is_some_and(|target| target.starts_with("ocmesh"));
-        assert!(!own || !has_a_place(said), "nobody filled this in: {line}");
+        // What was asked for is told by its pattern.
+        let is_pattern = line["route"].is_string();
+        assert!(
+            !own || is_pattern || !has_a_place(said),
+            "nobody filled this in: {line}"
+        );
     }
     assert!(lines.all().len() > 300, "the log says too little to prove anything");
     secrets.keep("a token", "eyJ0eXAiOiJhdCtqd3Q");
