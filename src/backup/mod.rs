@@ -415,12 +415,19 @@ fn make(config: &Config, store: &Store, file: &Path, include_files: bool, now: T
     })
 }
 
+/// One that was killed in this very second may have left its backup.
+fn free_name(folder: &Path, now: Timestamp) -> PathBuf {
+    let names = (0..).map(|later| folder.join(keep::name_before_update(now.plus(Duration::from_secs(later)))));
+    let mut free = names.skip_while(|name| name.exists());
+    free.next().expect("there are more seconds than backups")
+}
+
 /// What is done before the records of an earlier format are changed: they are saved, in the same folder.
 pub fn saver(config: &Config, clock: &Clock) -> Saver {
     let (config, clock) = (config.clone(), clock.clone());
     Saver::new(move |schema, lines| {
         let now = clock.now();
-        let file = config.backup.dir.join(keep::name_before_update(now));
+        let file = free_name(&config.backup.dir, now);
         let instance = fs::read_to_string(config.server.data_dir.join("instance_id"))?;
         let contents = write::Contents {
             config: &config,
@@ -458,16 +465,18 @@ pub fn advise(config: &Config, refused: Error) -> Error {
         let manifest = read::open(&made.file).and_then(|mut archive| read::manifest(&made.file, &mut archive));
         manifest.is_ok_and(|manifest| manifest.schema <= SCHEMA)
     };
-    let (made, which) = match refused.reason() {
-        Reason::DataNewer => (newest(&fits), "The newest that fits"),
-        Reason::DataDamaged => (
-            newest(&|made| made.verified.is_some()),
-            "The newest that was found whole",
-        ),
-        _ => return refused,
+    let advice = match refused.reason() {
+        Reason::DataNewer => {
+            newest(&fits).map(|made| format!("The newest that fits: ocmesh restore {}", made.file.display()))
+        }
+        Reason::DataDamaged => newest(&|made| made.verified.is_some()).map(|made| {
+            let file = made.file.display();
+            format!("The newest that was found whole: ocmesh restore {file}")
+        }),
+        _ => None,
     };
-    match made {
-        Some(made) => refused.and(&format!("{which}: ocmesh restore {}", made.file.display())),
+    match advice {
+        Some(advice) => refused.and(&advice),
         None => refused,
     }
 }

@@ -187,12 +187,7 @@ pub async fn restore(
     let size = manifest.entries.iter().map(|entry| entry.size);
     let size = size.fold(0, u64::saturating_add);
     // Records take more room in a database than in a file.
-    write::check_room(
-        "what is in this backup",
-        size.saturating_mul(2),
-        Room::at(data)?.bytes,
-        data,
-    )?;
+    write::check_room(size.saturating_mul(2), Room::at(data)?.bytes, data)?;
     let there = match renewal.now(&decided::KINDS) {
         // What is there can't be read: that is what backups are for.
         Err(damaged) if damaged.reason() == Reason::DataDamaged => {

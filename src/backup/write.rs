@@ -83,7 +83,7 @@ pub(super) fn write(
         );
         return Err(Error::invalid("file", why));
     }
-    check_room("a backup", needed(contents)?, Room::at(folder)?.bytes, folder)?;
+    check_room(needed(contents)?, Room::at(folder)?.bytes, folder)?;
     let mut part = target.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
@@ -121,13 +121,13 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
 }
 
 /// Passes if something fits: a backup as what is in it before it is made small, and a reserve.
-pub(super) fn check_room(what: &str, needed: u64, left: u64, folder: &Path) -> Result<()> {
+pub(super) fn check_room(needed: u64, left: u64, folder: &Path) -> Result<()> {
     let needed = needed.saturating_add(RESERVE);
     if needed <= left {
         return Ok(());
     }
     let message = format!(
-        "There is no room for {what} in {}: it may need {} ({needed} bytes), and {} are left ({left} bytes).",
+        "There is no room in {}: it may take {} ({needed} bytes), and {} are left ({left} bytes).",
         folder.display(),
         Size(needed),
         Size(left)
@@ -419,8 +419,7 @@ mod tests {
 
     #[test]
     fn a_backup_that_may_not_fit_is_refused_with_both_numbers() {
-        let check =
-            |needed, left| check_room("a backup", needed, left, Path::new("/b")).map_err(|error| error.to_string());
+        let check = |needed, left| check_room(needed, left, Path::new("/b")).map_err(|error| error.to_string());
         assert_eq!(check(1, RESERVE + 1), Ok(()));
         let refused = check(1 << 30, 5 << 20).unwrap_err();
         for part in ["/b", "1.0 GiB", "1090519040 bytes", "5.0 MiB", "5242880 bytes"] {

@@ -220,7 +220,7 @@ fn a_restore_that_would_be_refused_says_so_before_it_asks_and_every_other_says_w
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("set server.public_url"), "{said}");
     let (code, said) = process.code(&["restore", "now.zip"]);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("--yes"), "{said}");
     // What is in the way is told as it is.
     fs::rename(process.path("data"), process.path("kept")).unwrap();
@@ -260,7 +260,7 @@ fn old_backups_of_the_schedule_go_once_somebody_says_so_and_those_made_by_hand_s
         fs::copy(&by_hand[0], folder.join(name)).unwrap();
     }
     let (code, said) = process.code(&["backup", "prune"]);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("--yes") && said.contains("made by hand"), "{said}");
     assert!(folder.join("ocmesh-backup-2026-10-01T000000Z.zip").exists());
     let (code, said) = process.code(&["backup", "prune", "--yes"]);

@@ -360,9 +360,8 @@ fn the_command_prints_what_is_to_be_pasted_on_lines_of_its_own() {
     )
     .unwrap();
     assert!(Config::load(Some(&config)).is_ok());
-    let run = |arguments: &[&str]| {
+    let ocmesh = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_ocmesh"))
-            .args(["peer", "recipe"])
             .args(arguments)
             .env("OCM_CONFIG", &config)
             .env_remove("RUST_LOG")
@@ -376,6 +375,8 @@ fn the_command_prints_what_is_to_be_pasted_on_lines_of_its_own() {
             complaint,
         )
     };
+    assert_eq!(ocmesh(&["user", "add", "ada"]).0, Some(0));
+    let run = |arguments: &[&str]| ocmesh(&[&["peer", "recipe"], arguments].concat());
     let (code, list, _) = run(&[]);
     assert_eq!(code, Some(0));
     assert!(

@@ -82,7 +82,8 @@ fn the_signal_to_hang_up_puts_settings_in_force() {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     assert_eq!(process::status(&answer), Some(413), "{answer}");
-    assert!(process.log().contains("server.name"), "{}", process.log());
+    // Told once all of it is done.
+    process.wait_for("what has changed", |it| it.log().contains("server.name"));
     assert_eq!(process.stop(), Some(0));
 }
 
