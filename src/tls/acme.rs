@@ -34,7 +34,7 @@ const LONGEST_ORDER: Duration = Duration::from_secs(300);
 const FIRST_WAIT: Duration = Duration::from_millis(300);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often a nonce may be refused: authorities forget them when they are started again.
-const NONCES: usize = 4;
+const NONCES: usize = 10;
 
 /// How an authority is shown that a name leads here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -453,7 +453,9 @@ async fn t83_nothing_is_ordered_by_a_clock_that_is_wrong() {
     let status = advance(&server).await;
     assert_eq!(code(&status), "clock-wrong", "{status:?}");
     server.clock.set(today());
-    let certificate = advance(&server).await.certificate.unwrap();
+    let status = advance(&server).await;
+    assert!(status.trouble.is_none(), "{status:?} {}", pebble.log());
+    let certificate = status.certificate.unwrap();
     server.clock.set(certificate.not_before.minus(120 * MINUTE));
     assert_eq!(code(&advance(&server).await), "clock-wrong");
     assert_eq!(pebble.orders(), 1);
