@@ -300,6 +300,21 @@ impl Config {
         }
     }
 
+    /// The same for a command beside a server: what `serve` was told besides may be what makes a whole of the settings, so
+    /// where they have no address, they need not be one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load_with`].
+    pub fn load_beside(file: Option<&Path>, flags: &Flags) -> Result<Self> {
+        let (text, origin, found) = sought(file)?;
+        let (config, complaints) = Self::examine(&text, &origin, found.as_deref(), flags)?;
+        match complaints.into_iter().next() {
+            Some(first) if config.origin("server.public_url").is_set() => Err(refuse(first)),
+            _ => Ok(config),
+        }
+    }
+
     /// The settings, and all that is wrong with them as a whole, each with the place that says so.
     ///
     /// # Errors

@@ -253,6 +253,8 @@ impl Fronts {
         self.sockets.keep_only(&[]);
         let running = join_all(self.running.iter().map(|front| front.handle.stop(true)));
         let retiring = join_all(self.retiring.iter_mut().map(|front| &mut front.ended));
+        // One that was replaced a moment ago is still about to end.
+        let grace = grace.max(3 * LAST_ARRIVALS);
         if tokio::time::timeout(grace, join(running, retiring)).await.is_err() {
             tracing::warn!("Requests were cut off that took longer than server.shutdown_grace");
         }

@@ -41,16 +41,18 @@ impl Sockets {
 
     /// A port on every address and one on a single address are in each other's way also where both are ours.
     fn our_own(&self, setting: &str, wanted: SocketAddr, error: Error) -> Error {
-        let has_port = |(asked, _): &&(SocketAddr, TcpListener)| asked.port() == wanted.port();
-        match self.0.iter().find(has_port) {
-            Some((there, _)) => Error::new(
+        let covers = |(asked, _): &&(SocketAddr, TcpListener)| {
+            asked.port() == wanted.port() && (asked.ip().is_unspecified() || wanted.ip().is_unspecified())
+        };
+        match self.0.iter().find(covers) {
+            Some((there, _)) if error.reason() == Reason::AddressTaken => Error::new(
                 Reason::ConfigInvalid,
                 format!(
-                    "{setting}: {wanted}: this server listens at {there} itself, and can't take both at once; this change \
-                     needs a restart"
+                    "{setting}: {wanted}: this server listens at {there} itself, and can't take both at once: name one of \
+                     them, or restart it where {there} is not wanted any more"
                 ),
             ),
-            None => error,
+            _ => error,
         }
     }
 
@@ -129,9 +131,13 @@ mod tests {
         let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
         let error = sockets.of("server.listen", everywhere).unwrap_err().to_string();
         assert!(
-            error.contains("needs a restart") && error.contains(&address.to_string()),
+            error.contains("name one of") && error.contains(&address.to_string()),
             "{error}"
         );
+        // An address that is not there yet is covered by none.
+        let elsewhere = SocketAddr::from(([192, 0, 2, 7], address.port()));
+        let error = sockets.of("server.listen", elsewhere).unwrap_err();
+        assert_eq!(error.reason(), Reason::AddressTaken, "{error}");
     }
 
     #[test]

@@ -93,8 +93,8 @@ impl Default for Options {
 ///
 /// # Errors
 ///
-/// For the operator: as [`Site::open`]; [`Reason::AddressTaken`] or [`Reason::ConfigInvalid`] naming the address, socket or
-/// certificate that is wrong; [`Reason::ClockWrong`].
+/// For the operator: as [`Site::open`]; the address, socket or certificate that is wrong, or an address that is taken;
+/// [`ClockWrong`](crate::error::Reason::ClockWrong).
 pub async fn start(config: Config, options: Options) -> Result<Running> {
     client::install_crypto();
     // Signatures, tokens and certificates hang on the time: with a wrong one, each would fail in a way of its own (T-83).

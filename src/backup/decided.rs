@@ -81,7 +81,7 @@ pub(super) async fn keep(
     Ok(Decided {
         people: users.keep_out(&before.people, now).await?,
         denied,
-        mode: stricter(store, before.mode.as_ref(), config.federation.mode).await?,
+        mode: stricter(config, store, before.mode.as_ref()).await?,
     })
 }
 
@@ -106,11 +106,18 @@ async fn deny(store: &Store, rule: &TrustRule) -> Result<bool> {
 
 /// Whether the first denies for as long as the second.
 fn covers(there: &TrustRule, rule: &TrustRule) -> bool {
-    there.verdict == Verdict::Deny && (there.expires.is_none() || there.expires == rule.expires)
+    let longer = match (there.expires, rule.expires) {
+        (Some(there), Some(rule)) => there >= rule,
+        (there, _) => there.is_none(),
+    };
+    there.verdict == Verdict::Deny && longer
 }
 
-async fn stricter(store: &Store, before: Option<&ChosenMode>, default: Mode) -> Result<Option<&'static str>> {
+async fn stricter(config: &Config, store: &Store, before: Option<&ChosenMode>) -> Result<Option<&'static str>> {
     let Some(before) = before else { return Ok(None) };
+    // What the settings say is in force whatever was chosen.
+    let counts = !config.origin("federation.mode").is_set();
+    let default = config.federation.mode;
     store
         .run(async |txn| {
             let there = txn.get::<ChosenMode>(before.key()).await?;
@@ -119,7 +126,7 @@ async fn stricter(store: &Store, before: Option<&ChosenMode>, default: Mode) -> 
                 return Ok(None);
             }
             txn.put(before).await?;
-            Ok(Some(before.mode.as_str()))
+            Ok(counts.then_some(before.mode.as_str()))
         })
         .await
 }

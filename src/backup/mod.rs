@@ -49,10 +49,12 @@ use crate::store::Saver;
 use crate::store::Store;
 
 pub use self::manifest::Manifest;
+pub use self::read::opened;
 pub use self::read::verify;
 pub use self::receive::receive;
-pub use self::receive::refuse_existing;
 pub use self::standing::Standing;
+pub use self::write::RESTORING;
+pub use self::write::judge_target;
 
 /// After a failure, the schedule tries again no sooner.
 const AGAIN: Duration = Duration::from_secs(3600);

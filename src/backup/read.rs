@@ -94,9 +94,18 @@ fn unreadable(path: &Path, cause: io::Error) -> Error {
     Error::invalid("file", format!("{}: {cause}", path.display()))
 }
 
+/// The file of a backup.
+///
+/// # Errors
+///
+/// [`Reason::NotFound`] where there is none; [`Reason::Invalid`] with why it can't be read.
+pub fn opened(path: &Path) -> Result<File> {
+    File::open(path).map_err(|cause| unreadable(path, cause))
+}
+
 /// Opens a backup without looking at what is in it.
 pub(super) fn open(path: &Path) -> Result<Archive> {
-    let file = File::open(path).map_err(|cause| unreadable(path, cause))?;
+    let file = opened(path)?;
     ZipArchive::new(BufReader::with_capacity(1 << 16, file))
         .map_err(|cause| damaged(path, "its table of contents can't be read").caused_by(cause))
 }

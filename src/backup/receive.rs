@@ -18,13 +18,14 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
+use crate::random;
 
 /// Passes while there is nothing of that name.
 ///
 /// # Errors
 ///
 /// [`Reason::AlreadyExists`].
-pub fn refuse_existing(file: &Path) -> Result<()> {
+fn refuse_existing(file: &Path) -> Result<()> {
     if fs::symlink_metadata(file).is_err() {
         return Ok(());
     }
@@ -36,14 +37,14 @@ pub fn refuse_existing(file: &Path) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`Reason::AlreadyExists`]; as [`verify`](super::verify); [`Reason::ConfigInvalid`] naming what can't be written. Then
+/// [`Reason::AlreadyExists`]; as [`verify`](super::verify); [`Reason::NotAllowed`], [`Reason::Conflict`] or [`Reason::DiskFull`] naming what
+/// can't be written. Then
 /// nothing is left of it.
 pub async fn receive(content: ByteStream, file: PathBuf) -> Result<Made> {
+    // Somebody may be writing one of the same name.
     let mut part = file.clone().into_os_string();
-    part.push(".part");
+    part.push(format!(".{}.part", random::number()));
     let part = PathBuf::from(part);
-    // One that is left is removed, and one that somebody else puts there now is not written into.
-    let _ = fs::remove_file(&part);
     let outcome = async {
         write_to(&part, content).await?;
         let (part, file) = (part.clone(), file.clone());

@@ -40,12 +40,14 @@ use crate::error::Result;
 use crate::files::Room;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::store;
 use crate::store::Epoch;
 use crate::store::Present;
 use crate::store::Renewal;
 use crate::store::SCHEMA;
 use crate::store::Store;
 use crate::timekeeper;
+use crate::users::User;
 use crate::users::Users;
 
 /// Beyond it there is no number that a store reads again.
@@ -72,6 +74,10 @@ pub struct Restored {
     /// Where what was there is now.
     pub aside: PathBuf,
     pub held: review::Numbers,
+    /// Whether there is an admin who can sign in.
+    pub has_admin: bool,
+    /// Why not all that was decided since may be known, though it could be asked.
+    pub doubt: Option<Error>,
     /// What was decided since and counts on; or why what was there could not be asked for it.
     pub decided: Result<Decided>,
 }
@@ -102,7 +108,8 @@ pub fn preview(config: &Config, file: &Path, rename: Option<&PublicUrl>, clock: 
     let manifest = read::verify(file)?;
     let data = &config.server.data_dir;
     let instance = fs::read_to_string(data.join("instance_id")).ok();
-    let (now, in_the_way) = match data.exists().then(|| Renewal::begin(data)) {
+    // To take a directory is to leave a lock there: an empty one may be a disk that is not mounted.
+    let (now, in_the_way) = match store::has_data(data).then(|| Renewal::begin(data)) {
         None => (Ok(Present::default()), None),
         Some(Err(error)) => (Err(error.clone()), Some(error)),
         Some(Ok(renewal)) => match renewal.now(&[]) {
@@ -148,6 +155,15 @@ fn check(config: &Config, manifest: &Manifest, rename: Option<&PublicUrl>, now: 
         return Err(Error::new(Reason::DataNewer, message));
     }
     let ours = &config.server.public_url;
+    let is_chosen = config.origin("server.public_url").is_set() || *ours != Config::default().server.public_url;
+    if manifest.public_url != ours.origin() && !is_chosen {
+        let why = format!(
+            "This backup is of {}, and server.public_url is not set here. Set it to that, as it was; or to a new address, and \
+             say --rename with it.",
+            manifest.public_url
+        );
+        return Err(Error::new(Reason::Conflict, why));
+    }
     if let Some(rename) = rename.filter(|rename| *rename != ours) {
         let why = format!("This server is {ours} and not {rename}: set server.public_url to {rename} first.");
         return Err(Error::invalid("--rename", why));
@@ -206,13 +222,23 @@ pub async fn restore(
     let settled = settle(config, &store, there.as_ref(), file, by, now).await;
     // Closed before anything else may fail, for it is exchanged or thrown away next.
     store.close()?;
-    let (held, decided) = settled?;
+    let (held, decided, has_admin) = settled?;
+    let doubt = match &there {
+        Ok(there) if there.is_of_another(&manifest.instance_id) => Some(Error::new(
+            Reason::Conflict,
+            "What was there is another installation's, so nothing that was decided there counts here.",
+        )),
+        Ok(there) => there.doubt.clone(),
+        Err(_) => None,
+    };
     let aside = unused(data, format!("before-restore-{}", keep::stamp(now)));
     renewal.put_in_place(&aside)?;
     Ok(Restored {
         manifest,
         aside: data.join(aside),
         held,
+        has_admin,
+        doubt,
         decided,
     })
 }
@@ -295,7 +321,7 @@ async fn settle(
     file: &Path,
     by: &By,
     now: Timestamp,
-) -> Result<(review::Numbers, Result<Decided>)> {
+) -> Result<(review::Numbers, Result<Decided>, bool)> {
     Keys::renew(store, now).await?;
     let users = Users::new(store.clone(), config.accounts.clone());
     users.forget_all_sessions().await?;
@@ -311,5 +337,7 @@ async fn settle(
     let audit = Audit::open(config, store.clone(), Clock::stopped_at(now), Metrics::new()).await?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     audit.note(by, Event::new("backup.restore").of(&name)).await?;
-    Ok((held, decided))
+    let people = store::every(async |page| users.list(page).await).await?;
+    let is_admin = |user: &User| user.admin && user.is_active() && user.has_password();
+    Ok((held, decided, people.is_empty() || people.iter().any(is_admin)))
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::io::ErrorKind;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -23,7 +24,7 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 use crate::random;
-use crate::store::Owner;
+use crate::store;
 
 /// When which backup was found whole, beside them.
 const FOUND_WHOLE: &str = "verified.json";
@@ -91,12 +92,19 @@ pub(super) fn sweep(folder: &Path) -> Result<()> {
         let unfinished = name
             .strip_suffix(".part")
             .is_some_and(|name| keep::made_at(name).is_some());
-        let left = unfinished || name.starts_with(HANDED_OVER);
+        let handed_over = name.strip_prefix(HANDED_OVER).is_some_and(|rest| {
+            let number = rest.strip_suffix(".part").unwrap_or(rest).strip_suffix(".zip");
+            number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
+        });
+        let left = (unfinished || handed_over) && entry.file_type().is_ok_and(|kind| kind.is_file());
         let written = entry.metadata().and_then(|about| about.modified()).ok();
         // By the clock that dates files.
         let old = written.is_some_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_AFTER));
-        if left && old {
-            fs::remove_file(entry.path())?;
+        if left
+            && old
+            && let Err(cause) = fs::remove_file(entry.path())
+        {
+            tracing::warn!(%cause, "What is left of a backup could not be removed: {name}");
         }
     }
     Ok(())
@@ -121,6 +129,10 @@ pub(super) fn note_found(folder: &Path, file: &Path, at: Option<Timestamp>) {
 }
 
 fn write_found(folder: &Path, file: &Path, at: Option<Timestamp>) -> io::Result<()> {
+    // What root writes here, the server could not write any more.
+    if store::is_root() && fs::metadata(folder)?.uid() != 0 {
+        return Ok(());
+    }
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let name = name_of(file);
@@ -136,7 +148,6 @@ fn write_found(folder: &Path, file: &Path, at: Option<Timestamp>) -> io::Result<
     let new = folder.join(format!("{FOUND_WHOLE}.{}.new", random::number()));
     let written = File::create_new(&new)
         .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-        .and_then(|()| Owner::of(folder).give(&new))
         .and_then(|()| fs::rename(&new, folder.join(FOUND_WHOLE)));
     if written.is_err() {
         let _ = fs::remove_file(&new);

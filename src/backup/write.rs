@@ -43,7 +43,9 @@ use crate::store::Line;
 /// What is left free on a disk, whatever is written to it.
 const RESERVE: u64 = 16 << 20;
 /// Names in a data directory that are the store's own.
-pub(super) const OF_THE_STORE: [&str; 5] = ["db", "durable", "lock", "incoming", "exchange"];
+pub(super) const OF_THE_STORE: [&str; 6] = ["db", "durable", "lock", "incoming", "exchange", RESTORING];
+/// Where a backup is while it is put back, if it came from elsewhere than a file.
+pub const RESTORING: &str = "restoring";
 /// What file systems have at the top of a disk of its own, for nobody but root.
 const OF_THE_DISK: &str = "lost+found";
 /// People's files.
@@ -57,6 +59,29 @@ pub(super) struct Contents<'a> {
     pub(super) now: Timestamp,
 }
 
+/// Passes where a backup may be put; its folder is there then.
+///
+/// # Errors
+///
+/// [`Reason::AlreadyExists`]; [`Reason::Invalid`] for a place within what it is to be the backup of; or naming what can't be written.
+pub fn judge_target(config: &Config, target: &Path) -> Result<()> {
+    if fs::symlink_metadata(target).is_ok() {
+        let message = format!("{} is there already.", target.display());
+        return Err(Error::new(Reason::AlreadyExists, message));
+    }
+    let folder = target.parent().unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    if !is_same(folder, &config.backup.dir) && is_within(folder, &config.server.data_dir) {
+        let why = format!(
+            "{} is within the data directory, of which this is to be the backup. Name another folder, or none: then it is put \
+             where backup.dir says.",
+            folder.display()
+        );
+        return Err(Error::invalid("file", why));
+    }
+    Ok(())
+}
+
 /// Writes a backup of `lines` and of what lies beside the database to `target`, which must not be there yet.
 ///
 /// # Errors
@@ -68,21 +93,8 @@ pub(super) fn write(
     contents: &Contents<'_>,
     lines: &mut dyn Iterator<Item = Result<Line>>,
 ) -> Result<Manifest> {
+    judge_target(contents.config, target)?;
     let folder = target.parent().unwrap_or(Path::new("."));
-    make_folder(folder)?;
-    if target.exists() {
-        let message = format!("{} is there already.", target.display());
-        return Err(Error::new(Reason::AlreadyExists, message));
-    }
-    let data = &contents.config.server.data_dir;
-    if !is_same(folder, &contents.config.backup.dir) && is_within(folder, data) {
-        let why = format!(
-            "{} is within the data directory, of which this is to be the backup. Name another folder, or none: then it is put \
-             where backup.dir says.",
-            folder.display()
-        );
-        return Err(Error::invalid("file", why));
-    }
     check_room(needed(contents)?, Room::at(folder)?.bytes, folder)?;
     let mut part = target.as_os_str().to_owned();
     part.push(".part");

@@ -102,7 +102,7 @@ impl Verb {
 /// [`Reason::AlreadyExists`](crate::error::Reason::AlreadyExists); as [`backup::receive`]; as the server has it.
 pub async fn create_at(config: Config, file: &Path, include_files: bool) -> Result<(String, Value)> {
     let file = std::path::absolute(file)?;
-    backup::refuse_existing(&file)?;
+    backup::judge_target(&config, &file)?;
     let made = match connection::fetch(&config, Call::BackupHandOver { include_files }).await? {
         Some(content) => {
             let made = backup::receive(content, file).await?;

@@ -51,11 +51,12 @@ async fn running(config: &Config) -> Result<Option<AdminClient>> {
     match AdminClient::connect(socket).await {
         Ok(server) => Ok(Some(server)),
         Err(error) if error.reason() == Reason::NotAllowed => {
-            let who = match owner_of(socket) {
-                Some(owner) if owner != "root" => format!("{owner} and root"),
-                _ => "root".to_owned(),
+            let (who, how) = match owner_of(socket) {
+                // As this user, it is right also where no server runs.
+                Some(owner) if owner != "root" => (format!("{owner} and root"), format!("sudo -u {owner} ocmesh ...")),
+                _ => ("root".to_owned(), "sudo ocmesh ...".to_owned()),
             };
-            let message = format!("Only {who} may ask the server at {}: sudo ocmesh ...", socket.display());
+            let message = format!("Only {who} may ask the server at {}: {how}", socket.display());
             Err(Error::new(Reason::NotAllowed, message).caused_by(error))
         }
         Err(_) => Ok(None),

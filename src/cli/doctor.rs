@@ -17,7 +17,6 @@ use crate::cli::print;
 use crate::cli::table;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::Flags;
 use crate::doctor;
 use crate::doctor::Finding;
 use crate::doctor::Report;
@@ -41,7 +40,7 @@ pub struct Doctor {
 impl Doctor {
     /// Asks the running server, or looks at what can be seen without one; also where the settings are wrong.
     pub fn run(&self, global: &Global) -> ExitCode {
-        let config = match global.load(Flags::default()) {
+        let config = match global.load_beside() {
             Ok(config) => config,
             Err(error) => {
                 let said = show(&of_findings(vec![unreadable(&error)]), global.json);

@@ -114,7 +114,20 @@ impl Global {
     /// # Errors
     ///
     /// As [`Config::load_with`].
-    fn load(&self, mut more: Flags) -> Result<Config> {
+    fn load(&self, more: Flags) -> Result<Config> {
+        Config::load_with(self.config.as_deref(), &self.over(more)?)
+    }
+
+    /// The same for a command beside a server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load_beside`].
+    fn load_beside(&self) -> Result<Config> {
+        Config::load_beside(self.config.as_deref(), &self.over(Flags::default())?)
+    }
+
+    fn over(&self, mut more: Flags) -> Result<Flags> {
         for (name, setting, path) in [
             ("--data-dir", "server.data_dir", &self.data_dir),
             ("--socket", "server.admin_socket", &self.socket),
@@ -128,7 +141,7 @@ impl Global {
                 more.set(name, setting, path);
             }
         }
-        Config::load_with(self.config.as_deref(), &more)
+        Ok(more)
     }
 
     fn is_somewhere(&self) -> bool {
@@ -302,7 +315,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let global = &arguments.global;
     let loaded = match &arguments.command {
         Command::Serve(wishes) => wishes.load(global),
-        _ => global.load(Flags::default()),
+        _ => global.load_beside(),
     };
     let outcome = loaded.and_then(|config| {
         let served = matches!(arguments.command, Command::Serve(_));
@@ -395,6 +408,9 @@ async fn execute(arguments: Arguments, config: Config) -> Result<()> {
         }) => return tell(backup::create_at(config, &file, include_files).await?, global.json),
         Command::Backup(verb) => verb.request()?,
         Command::Restore(restore) => {
+            if let Some(code) = restore.by_owner(&config, global.yes, global.json)? {
+                std::process::exit(code);
+            }
             let (text, value, outcome) = Box::pin(restore.run(&config, global.yes)).await?;
             tell((text, value), global.json)?;
             return outcome;

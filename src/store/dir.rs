@@ -17,8 +17,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
-use rustix::fs::OFlags;
-
 use super::exchange;
 use crate::error::Error;
 use crate::error::Reason;
@@ -30,62 +28,17 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// What the engine’s own file of settings begins with.
 const ENGINE_SETTINGS: &[u8; 13] = b"segment_size:";
 
-/// Whose everything in a folder must be that root makes there. Whoever is not root makes it their own in any case.
-#[derive(Clone, Copy, Debug)]
-pub struct Owner(Option<(u32, u32)>);
-
-impl Owner {
-    /// Of what is in this folder, or will be where it is still to be made.
-    pub fn of(path: &Path) -> Self {
-        if !is_root() {
-            return Self(None);
-        }
-        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let about = |path: &Path| fs::metadata(path).ok();
-        let folder = whole.ancestors().find_map(about);
-        // A volume may be root's and open to a group: then it is whose server wrote here.
-        let folder = match fs::symlink_metadata(whole.join("instance_id")) {
-            Ok(marker) if folder.as_ref().is_some_and(|folder| folder.uid() == 0) => Some(marker),
-            _ => folder,
-        };
-        Self(folder.map(|folder| (folder.uid(), folder.gid())))
-    }
-
-    /// Gives them one file or folder. What is theirs is left alone: not even root may give it away everywhere.
-    ///
-    /// # Errors
-    ///
-    /// As the system has it.
-    pub fn give(self, path: &Path) -> io::Result<()> {
-        let Some((user, group)) = self.0 else {
-            return Ok(());
-        };
-        let now = fs::symlink_metadata(path)?;
-        if (now.uid(), now.gid()) == (user, group) {
-            return Ok(());
-        }
-        std::os::unix::fs::lchown(path, Some(user), Some(group))
-    }
-
-    /// Gives them a folder and all below it.
-    ///
-    /// # Errors
-    ///
-    /// As the system has it.
-    pub fn give_all(self, path: &Path) -> io::Result<()> {
-        if self.0.is_none() {
-            return Ok(());
-        }
-        if fs::symlink_metadata(path)?.is_dir() {
-            for entry in fs::read_dir(path)? {
-                self.give_all(&entry?.path())?;
-            }
-        }
-        self.give(path)
-    }
+/// User and group of the server that has its data in this directory, or will; nothing where that can't be told.
+pub fn owner(path: &Path) -> Option<(u32, u32)> {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = whole.ancestors().find_map(|path| fs::metadata(path).ok())?;
+    // A volume may be root's and open to a group: then it is whose server wrote here.
+    let marker = fs::symlink_metadata(whole.join("instance_id")).ok();
+    let folder = marker.filter(|_| folder.uid() == 0).unwrap_or(folder);
+    Some((folder.uid(), folder.gid()))
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     // Where that can't be known, what is refused to root is not refused.
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
@@ -93,7 +46,6 @@ fn is_root() -> bool {
 /// A data directory that this process alone may use, until dropped.
 pub(super) struct DataDir {
     path: PathBuf,
-    owner: Owner,
     /// Locked; says which process did so. The engine has a lock of its own, but can't name the one who holds it.
     _lock: File,
 }
@@ -115,28 +67,12 @@ fn try_for_a_moment(lock: &File) -> Result<(), TryLockError> {
 impl DataDir {
     pub(super) fn take(path: &Path) -> Result<Self> {
         refuse_that_of_others(path)?;
-        Self::take_for(path, Owner(None))
-    }
-
-    /// The same where root does it for whoever it belongs to, and gives them what is made.
-    pub(super) fn take_for_owner(path: &Path) -> Result<Self> {
-        Self::take_for(path, Owner::of(path))
-    }
-
-    fn take_for(path: &Path, owner: Owner) -> Result<Self> {
         let unusable = |cause: io::Error| unusable(path, cause);
         if fs::metadata(path).is_ok_and(|there| !there.is_dir()) {
             return Err(no_folder(path));
         }
         // What is in it is for nobody else; the engine would leave that to the umask.
-        let make = |folder: &Path| {
-            let new: Vec<_> = folder
-                .ancestors()
-                .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-                .collect();
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            new.into_iter().try_for_each(|folder| owner.give(folder))
-        };
+        let make = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
         make(path).map_err(unusable)?;
         let mut lock = OpenOptions::new()
             .read(true)
@@ -144,11 +80,8 @@ impl DataDir {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            // It is emptied: root must not be led elsewhere by whoever the directory belongs to.
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(path.join("lock"))
             .map_err(unusable)?;
-        owner.give(&path.join("lock")).map_err(unusable)?;
         match try_for_a_moment(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -167,17 +100,12 @@ impl DataDir {
         make(&path.join("db")).map_err(unusable)?;
         Ok(Self {
             path: path.to_owned(),
-            owner,
             _lock: lock,
         })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-
-    pub(super) fn owner(&self) -> Owner {
-        self.owner
     }
 
     pub(super) fn db(&self) -> PathBuf {

@@ -11,13 +11,13 @@ use std::io;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Component;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::dir;
-use super::dir::Owner;
 use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
@@ -39,19 +39,31 @@ pub(super) struct Plan {
     pub(super) keep: bool,
 }
 
+impl Plan {
+    /// Whether it names nothing but entries of the directory itself: whatever a journal says, no other place is touched.
+    fn stays_within(&self) -> bool {
+        let is_entry = |name: &str| {
+            let mut parts = Path::new(name).components();
+            matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
+        };
+        self.aside.starts_with("before-")
+            && is_entry(&self.aside)
+            && self.take_in.iter().chain(&self.put_aside).all(|name| is_entry(name))
+    }
+}
+
 /// Exchanges, from where nothing is changed yet to the end.
 ///
 /// # Errors
 ///
 /// [`Reason::Conflict`] where something can't change places, before anything is changed; and as the disk has it.
-pub(super) fn begin(path: &Path, owner: Owner, plan: &Plan) -> Result<()> {
+pub(super) fn begin(path: &Path, plan: &Plan) -> Result<()> {
     refuse_mounts(path, plan)?;
     let write = || {
         // An empty one is what a stop just here left. What has something in it is somebody's.
         let aside = path.join(&plan.aside);
         let _ = fs::remove_dir(&aside);
         DirBuilder::new().mode(0o700).create(&aside)?;
-        owner.give(&aside)?;
         let new = path.join("exchange.new");
         let _ = fs::remove_file(&new);
         let mut file = fs::OpenOptions::new()
@@ -59,8 +71,6 @@ pub(super) fn begin(path: &Path, owner: Owner, plan: &Plan) -> Result<()> {
             .create_new(true)
             .mode(0o600)
             .open(&new)?;
-        // Whoever starts the server next must be able to finish this.
-        owner.give(&new)?;
         file.write_all(&serde_json::to_vec(plan)?)?;
         file.sync_all()?;
         sync(path)?;
@@ -86,7 +96,10 @@ fn finish_with(path: &Path, step: &mut dyn FnMut(&str) -> io::Result<()>) -> Res
         }
         Err(cause) => return Err(unusable(cause)),
     };
-    let plan: Plan = serde_json::from_slice(&text).map_err(|_| unreadable_journal(path))?;
+    let plan: Option<Plan> = serde_json::from_slice(&text).ok();
+    let plan = plan
+        .filter(Plan::stays_within)
+        .ok_or_else(|| unreadable_journal(path))?;
     carry_out(path, &plan, step).map_err(unusable)
 }
 
@@ -199,7 +212,7 @@ mod tests {
             write(&dir.path().join(INCOMING).join(name), "new");
         }
         let plan = Plan {
-            aside: "before".to_owned(),
+            aside: "before-this".to_owned(),
             take_in: ["db", "instance_id", "files"].map(str::to_owned).to_vec(),
             put_aside: ["durable", "tls"].map(str::to_owned).to_vec(),
             keep,
@@ -222,7 +235,7 @@ mod tests {
             for stop_after in 0.. {
                 let (dir, plan) = ready(keep);
                 let path = dir.path();
-                fs::create_dir(path.join("before")).unwrap();
+                fs::create_dir(path.join("before-this")).unwrap();
                 fs::write(path.join(JOURNAL), serde_json::to_vec(&plan).unwrap()).unwrap();
                 let mut steps = 0;
                 let stopped = finish_with(path, &mut |_| {
@@ -238,7 +251,7 @@ mod tests {
                 assert_eq!(contents(path), NEW, "after {stop_after} steps");
                 assert!(!path.join(INCOMING).exists() && !path.join(JOURNAL).exists());
                 let kept = ["old", "old", "old", "old", ""].map(|text| if keep { text } else { "" });
-                assert_eq!(contents(&path.join("before")), kept);
+                assert_eq!(contents(&path.join("before-this")), kept);
                 // Once more changes nothing.
                 finish(path).unwrap();
                 assert_eq!(contents(path), NEW);

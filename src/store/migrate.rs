@@ -87,7 +87,7 @@ pub(super) fn put_in_place(dir: &DataDir) -> Result<()> {
         put_aside: Vec::new(),
         keep: false,
     };
-    exchange::begin(dir.path(), dir.owner(), &plan)
+    exchange::begin(dir.path(), &plan)
 }
 
 fn build(

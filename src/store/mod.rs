@@ -61,8 +61,9 @@ use crate::error::Error;
 use crate::error::Reason;
 use crate::error::Result;
 
-pub use self::dir::Owner;
 pub use self::dir::has_data;
+pub use self::dir::is_root;
+pub use self::dir::owner;
 pub use self::key::Key;
 pub use self::lines::Line;
 pub use self::migrate::Saver;
@@ -91,8 +92,6 @@ pub struct Options {
     pub cache: u64,
     /// What is done with all that an earlier ocmesh wrote before it is changed.
     pub before_migration: Saver,
-    /// Whether root may open what is somebody else's, and see to it that all of it stays theirs.
-    pub for_owner: bool,
 }
 
 impl Default for Options {
@@ -100,7 +99,6 @@ impl Default for Options {
         Self {
             cache: 64 * 1024 * 1024,
             before_migration: Saver::default(),
-            for_owner: false,
         }
     }
 }

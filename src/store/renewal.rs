@@ -21,7 +21,6 @@ use super::sled::load;
 use super::sled::load::Loader;
 use super::sled::start;
 use crate::error::Error;
-use crate::error::Reason;
 use crate::error::Result;
 
 /// Takes one line of a backup after the other.
@@ -35,11 +34,18 @@ pub struct Present {
     pub epoch: Epoch,
     /// Of the installation; empty where there is none yet.
     pub instance_id: String,
+    /// Why some of it may be missing, though it could be read: a start would refuse it.
+    pub doubt: Option<Error>,
     /// The records that were asked for, with their kinds.
     pub(super) wanted: Vec<(String, Vec<u8>)>,
 }
 
 impl Present {
+    /// Whether there is an installation, and it is not this one.
+    pub fn is_of_another(&self, instance_id: &str) -> bool {
+        !self.instance_id.is_empty() && self.instance_id != instance_id
+    }
+
     /// The records of one kind, if that was asked for.
     ///
     /// # Errors
@@ -61,11 +67,10 @@ pub struct Renewal {
 impl Renewal {
     /// # Errors
     ///
-    /// As [`Store::open`]: [`Reason::DataLocked`] while a server runs. Root is not
-    /// refused: all that comes of this belongs to the owner of the directory.
+    /// As [`Store::open`]: [`Reason::DataLocked`](crate::error::Reason::DataLocked) while a server runs.
     pub fn begin(data: &Path) -> Result<Self> {
         Ok(Self {
-            dir: DataDir::take_for_owner(data)?,
+            dir: DataDir::take(data)?,
         })
     }
 
@@ -73,12 +78,9 @@ impl Renewal {
     ///
     /// # Errors
     ///
-    /// [`Reason::DataDamaged`]; as the disk has it.
+    /// [`Reason::DataDamaged`](crate::error::Reason::DataDamaged); as the disk has it.
     pub fn now(&self, wanted: &[&str]) -> Result<Present> {
-        let looked = load::look(&self.dir, wanted);
-        // The engine writes also where it only reads.
-        self.give(&self.dir.db())?;
-        looked
+        load::look(&self.dir, wanted)
     }
 
     /// Makes a folder of the new content.
@@ -87,11 +89,8 @@ impl Renewal {
     ///
     /// As the file system has it.
     pub fn make_folder(&self, path: &Path) -> Result<()> {
-        let make = || {
-            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            self.dir.owner().give(path)
-        };
-        make().map_err(|cause| dir::unusable(self.dir.path(), cause))
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|cause| dir::unusable(self.dir.path(), cause))
     }
 
     /// Opens the new content, once it is loaded.
@@ -100,22 +99,7 @@ impl Renewal {
     ///
     /// As [`Store::open`].
     pub fn open(&self) -> Result<Store> {
-        let options = Options {
-            for_owner: true,
-            ..Options::default()
-        };
-        Store::open(&self.incoming(), options)
-    }
-
-    fn give(&self, path: &Path) -> Result<()> {
-        self.dir.owner().give_all(path).map_err(|cause| {
-            let message = format!(
-                "{} can't be given to the owner of {}: {cause}. Do this as that user.",
-                path.display(),
-                self.dir.path().display()
-            );
-            Error::new(Reason::NotAllowed, message)
-        })
+        Store::open(&self.incoming(), Options::default())
     }
 
     /// The directory in which the new content is made ready, and which is a data directory itself once it is loaded.
@@ -127,11 +111,9 @@ impl Renewal {
     ///
     /// # Errors
     ///
-    /// [`Reason::DataDamaged`] for a line that is none; what `feed` returns.
+    /// [`Reason::DataDamaged`](crate::error::Reason::DataDamaged) for a line that is none; what `feed` returns.
     pub fn load(&self, epoch: Epoch, feed: &mut dyn FnMut(&mut TakeLine<'_>) -> Result<()>) -> Result<()> {
         let mut loader = Loader::new(&self.incoming().join("db"), &Options::default())?;
-        // Already now: what a stop leaves here is thrown away by whoever starts next.
-        self.give(&self.incoming())?;
         feed(&mut |line| {
             let entry = lines::entry(&line)?;
             if entry.0 == start::EPOCH_KEY {
@@ -148,11 +130,10 @@ impl Renewal {
     ///
     /// # Errors
     ///
-    /// [`Reason::Conflict`] where something is a mount point; as the disk has it.
+    /// [`Reason::Conflict`](crate::error::Reason::Conflict) where something is a mount point; as the disk has it.
     pub fn put_in_place(self, aside: &str) -> Result<()> {
         let path = self.dir.path();
         let incoming = self.incoming();
-        self.give(&incoming)?;
         let read = || {
             load::sync_all(&incoming)?;
             let mut names = Vec::new();
@@ -171,7 +152,7 @@ impl Renewal {
             put_aside: vec!["durable".to_owned()],
             keep: true,
         };
-        exchange::begin(path, self.dir.owner(), &plan)
+        exchange::begin(path, &plan)
     }
 }
 

@@ -122,10 +122,7 @@ struct Waiting {
 
 impl Engine {
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self> {
-        let dir = match options.for_owner {
-            true => DataDir::take_for_owner(path)?,
-            false => DataDir::take(path)?,
-        };
+        let dir = DataDir::take(path)?;
         let ledger = dir.ledger()?;
         let (db, began) = start::open(&dir, options, &ledger)?;
         let (db, began) = match began.schema {

@@ -79,6 +79,8 @@ struct Inner {
     authority: Option<Authority>,
     folder: Folder,
     state: Mutex<State>,
+    /// Held by whoever writes down what is kept of the tries; who only looks waits for no disk.
+    writing: Mutex<()>,
     /// Whoever changes certificates; looks that show something do not disturb it.
     turn: tokio::sync::Mutex<()>,
     under_way: AtomicBool,
@@ -165,6 +167,7 @@ impl Certificates {
             authority,
             folder,
             state: Mutex::new(state),
+            writing: Mutex::new(()),
             turn: tokio::sync::Mutex::new(()),
             under_way: AtomicBool::new(false),
             wake: Notify::new(),

@@ -1,5 +1,6 @@
 //! One order at an authority, from whether it is time to what came of it.
 
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
@@ -160,10 +161,13 @@ impl Certificates {
 
     /// Changes what is kept of the tries. One at a time: what one has counted is in what the next one writes.
     pub(super) fn keep<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> Result<T> {
-        let mut state = self.state();
-        let changed = change(&mut state.progress);
+        let _alone = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (changed, progress) = {
+            let mut state = self.state();
+            (change(&mut state.progress), state.progress.clone())
+        };
         if let Some(authority) = &self.0.authority {
-            authority.folder.write_json(PROGRESS, &state.progress)?;
+            authority.folder.write_json(PROGRESS, &progress)?;
         }
         Ok(changed)
     }

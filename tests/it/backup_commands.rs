@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::harness::Process;
 use crate::harness::process;
+use crate::harness::skipped;
 
 /// Nobody on any machine that runs tests.
 const SERVICE: u32 = 54_321;
@@ -43,7 +44,7 @@ fn not_of(path: &Path, user: u32) -> Vec<PathBuf> {
 fn may_give() -> bool {
     let may = process::is_root();
     if !may {
-        println!("SKIPPED: only root can give files to another user");
+        skipped("only root can give files to another user");
     }
     may
 }
@@ -107,7 +108,7 @@ fn a_backup_is_written_by_the_command_that_asked_for_it_where_that_one_sees_it()
 }
 
 #[test]
-fn root_restores_for_the_user_whose_data_it_is() {
+fn root_restores_as_the_user_whose_data_it_is() {
     if !may_give() {
         return;
     }
@@ -118,19 +119,34 @@ fn root_restores_for_the_user_whose_data_it_is() {
     add_user(&process, "bob");
     let data = process.path("data");
     give(&data, SERVICE);
+    // The settings are there for that user to read, and the backup is not.
+    fs::set_permissions(process.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(process.path("ocm.toml"), fs::Permissions::from_mode(0o644)).unwrap();
     // For all else root is refused as before.
     let (code, said) = process.code(&["user", "list"]);
     assert_eq!(code, Some(5), "{said}");
     let (code, said) = process.code(&["restore", "now.zip", "--dry-run"]);
     assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Nothing was changed"), "{said}");
     assert!(not_of(&data, SERVICE).is_empty(), "{:?}", not_of(&data, SERVICE));
+    // It is asked about by the one who knows.
+    let (code, said) = process.code(&["restore", "now.zip"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("--yes") && said.contains("now.zip takes its place"),
+        "{said}"
+    );
+    let (code, said) = process.code(&["restore", "nowhere.zip", "--yes"]);
+    assert_eq!(code, Some(3), "{said}");
     let (code, said) = process.code(&["restore", "now.zip", "--yes"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(not_of(&data, SERVICE).is_empty(), "{:?}", not_of(&data, SERVICE));
-    assert!(fs::read_dir(&data).unwrap().flatten().any(|entry| {
-        let name = entry.file_name().into_string().unwrap();
-        name.starts_with("before-restore-")
-    }));
+    let names = || -> Vec<_> {
+        let entries = fs::read_dir(&data).unwrap().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    };
+    assert!(names().iter().any(|name| name.starts_with("before-restore-")));
+    assert!(!names().contains(&"restoring".to_owned()), "{:?}", names());
     // A volume of root's, open to a group, and a service that has its files in it.
     lchown(&data, Some(0), Some(SERVICE)).unwrap();
     fs::set_permissions(&data, fs::Permissions::from_mode(0o2775)).unwrap();
@@ -140,6 +156,95 @@ fn root_restores_for_the_user_whose_data_it_is() {
     assert_eq!(others, [data.as_path()]);
     give(&data, 0);
     assert_eq!(users(&process), ["ada"]);
+}
+
+#[test]
+fn a_journal_leads_nowhere_but_to_entries_of_the_data_directory() {
+    let process = Process::new("");
+    add_user(&process, "ada");
+    assert_eq!(process.code(&["backup", "create", "now.zip"]).0, Some(0));
+    let outside = process.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "kept").unwrap();
+    for journal in [
+        format!("{{\"aside\":{outside:?},\"take_in\":[],\"put_aside\":[],\"keep\":false}}"),
+        "{\"aside\":\"../outside\",\"take_in\":[],\"put_aside\":[],\"keep\":false}".to_owned(),
+        "{\"aside\":\"before-x/../../outside\",\"take_in\":[],\"put_aside\":[],\"keep\":false}".to_owned(),
+        "{\"aside\":\"before-x\",\"take_in\":[\"../outside\"],\"put_aside\":[],\"keep\":false}".to_owned(),
+        "{\"aside\":\"before-x\",\"take_in\":[],\"put_aside\":[\"../outside\"],\"keep\":false}".to_owned(),
+    ] {
+        fs::write(process.path("data/exchange"), &journal).unwrap();
+        for arguments in [&["restore", "now.zip", "--yes"][..], &["serve"]] {
+            let (code, said) = process.code(arguments);
+            assert_eq!(code, Some(78), "{journal}: {said}");
+            assert!(said.contains("data/exchange"), "{said}");
+        }
+        assert_eq!(fs::read(outside.join("precious")).unwrap(), b"kept");
+    }
+    fs::remove_file(process.path("data/exchange")).unwrap();
+    assert_eq!(users(&process), ["ada"]);
+}
+
+#[test]
+fn a_look_at_a_backup_leaves_nothing_where_there_is_no_data() {
+    let process = Process::new("");
+    add_user(&process, "ada");
+    assert_eq!(process.code(&["backup", "create", "now.zip"]).0, Some(0));
+    fs::rename(process.path("data"), process.path("elsewhere")).unwrap();
+    // As a disk that is not mounted.
+    fs::create_dir(process.path("data")).unwrap();
+    let (code, said) = process.code(&["restore", "now.zip", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(fs::read_dir(process.path("data")).unwrap().count(), 0);
+    assert_eq!(process.code(&["user", "list"]).0, Some(4));
+}
+
+#[test]
+fn what_was_decided_in_data_that_is_not_whole_is_doubted_aloud() {
+    let process = Process::new("");
+    add_user(&process, "ada");
+    assert_eq!(process.code(&["backup", "create", "now.zip"]).0, Some(0));
+    fs::remove_file(process.path("data/db/db")).unwrap();
+    let (code, said) = process.code(&["restore", "now.zip", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("may be let in again") && said.contains("its database is gone"),
+        "{said}"
+    );
+    assert!(!said.contains("ocmesh user set"), "{said}");
+    assert_eq!(users(&process), ["ada"]);
+}
+
+#[test]
+fn a_restore_after_which_no_admin_can_sign_in_says_what_to_do() {
+    let process = Process::new("");
+    add_user(&process, "ada");
+    assert_eq!(process.code(&["backup", "create", "now.zip"]).0, Some(0));
+    add_user(&process, "bob");
+    let (code, said) = process.code(&["user", "disable", "ada", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = process.code(&["restore", "now.zip", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("Still disabled, as they were or were deleted: ada"),
+        "{said}"
+    );
+    assert!(said.contains("ocmesh user enable NAME"), "{said}");
+    assert_eq!(process.code(&["user", "enable", "ada"]).0, Some(0));
+}
+
+#[test]
+fn a_backup_of_an_address_that_is_not_set_here_is_not_offered_a_new_name() {
+    let process = Process::new("");
+    add_user(&process, "ada");
+    assert_eq!(process.code(&["backup", "create", "now.zip"]).0, Some(0));
+    // As in a container that is started with other words than the server.
+    let port = process.port;
+    process.reconfigure(&format!("public_url = \"http://127.0.0.1:{port}\"\n"), "");
+    let (code, said) = process.code(&["restore", "now.zip", "--yes"]);
+    assert_eq!(code, Some(1), "{said}");
+    let named = format!("This backup is of http://127.0.0.1:{port}, and server.public_url is not set here");
+    assert!(said.contains(&named), "{said}");
 }
 
 #[test]
@@ -155,7 +260,7 @@ fn a_user_restores_into_a_volume_of_roots_that_is_open_to_their_group() {
     fs::set_permissions(process.path("data"), fs::Permissions::from_mode(0o2770)).unwrap();
     let mut command = process.command(&["restore", "now.zip", "--yes"]);
     let Ok(output) = command.uid(SERVICE).gid(SERVICE).output() else {
-        println!("SKIPPED: another user can't run what was built here");
+        skipped("another user can't run what was built here");
         return;
     };
     let wrong = String::from_utf8_lossy(&output.stderr);
@@ -183,7 +288,7 @@ fn what_can_not_be_read_in_the_data_directory_is_named_and_what_the_disk_has_the
         Some((output.status.code(), said))
     };
     let Some((code, said)) = as_service("one.zip") else {
-        println!("SKIPPED: another user can't run what was built here");
+        skipped("another user can't run what was built here");
         return;
     };
     assert_eq!(code, Some(0), "{said}");

@@ -531,12 +531,12 @@ fn who_may_not_ask_the_server_hears_that_and_not_that_none_runs() {
         output
     };
     let Ok(output) = run(&["user", "list"]) else {
-        println!("SKIPPED: another user may not run what is tested");
+        harness::skipped("another user may not run what is tested");
         return;
     };
     let (code, said) = outcome(&output);
     assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("Only ") && said.contains("sudo ocmesh"), "{said}");
+    assert!(said.contains("Only ") && said.contains("sudo "), "{said}");
     assert!(!said.contains("No server runs"), "{said}");
     let (code, said) = outcome(&run(&["status"]).unwrap());
     assert!(code == Some(5) && said.contains("Only "), "{said}");
@@ -647,4 +647,13 @@ fn the_data_and_the_admin_socket_are_for_nobody_else() {
     assert_eq!(mode("ocmesh-data"), 0o700);
     assert_eq!(mode("ocmesh-data/admin.sock"), 0o600);
     assert_eq!(serving.terminate(), Some(0));
+}
+
+#[test]
+fn a_command_beside_a_server_needs_no_address_that_only_the_server_was_told() {
+    let dir = directory("[tls]\nmode = \"files\"\ncert_file = \"c.pem\"\nkey_file = \"k.pem\"\n");
+    let (code, said) = outcome(&ocmesh(dir.path(), &["status", "--ready"]).output().unwrap());
+    assert!(code == Some(4) && said.contains("No server runs"), "{said}");
+    let (code, said) = serve(dir.path());
+    assert!(code == Some(78) && said.contains("an address without it"), "{said}");
 }

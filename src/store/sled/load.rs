@@ -133,9 +133,15 @@ pub(super) fn entries(path: &Path, db: &Db) -> impl Iterator<Item = Result<Entry
 pub(in crate::store) fn look(dir: &DataDir, wanted: &[&str]) -> Result<Present> {
     let mut present = Present::default();
     if !dir.db().join("db").exists() {
+        present.doubt = dir
+            .instance_id()?
+            .map(|_| dir::damaged(dir.path(), "its database is gone"));
         return Ok(present);
     }
+    let ledger = dir.ledger()?;
     let db = start::open_db(dir, &Options::default())?;
+    present.doubt =
+        caught(|| start::doubt(dir, &db, &ledger)).unwrap_or_else(|panic| Some(dir::damaged(dir.path(), &panic)));
     let looked = entries(dir.path(), &db).try_for_each(|entry| {
         let (name, value) = entry?;
         let kind = name.split('/').next().unwrap_or_default();

@@ -105,28 +105,19 @@ fn begin(dir: &DataDir, db: &Db, ledger: &Ledger) -> Result<Began> {
         }
     }
     let marker = dir.instance_id()?;
+    if let Some(doubt) = doubt(dir, db, ledger) {
+        return Err(doubt);
+    }
     let id = match (&marker, text(INSTANCE_KEY)?) {
-        (Some(marker), Some(id)) if *marker == id => id,
-        (Some(_), Some(_)) => return Err(dir::damaged(path, "its database is another installation's")),
+        (Some(_), Some(id)) => id,
+        // That is what the doubt was about.
         (Some(_), None) => return Err(dir::damaged(path, "its database is empty, and was not")),
         // Restored from a backup, or the very first start ended before the marker was written.
         (None, Some(id)) => id,
         (None, None) if db.is_empty() => return create(dir, db),
         (None, None) => return Err(dir::damaged(path, "its database was not written by ocmesh")),
     };
-    let changes = text(CHANGES_KEY)?.and_then(|changes| changes.parse().ok()).unwrap_or(0);
-    match ledger.read().checked_sub(changes) {
-        None | Some(0) => {}
-        Some(gone) => {
-            return Err(dir::damaged(
-                path,
-                &format!("its last changes are gone, {gone} of them"),
-            ));
-        }
-    }
-    if let Some(what) = find_loss(db).map_err(unreadable)? {
-        return Err(dir::damaged(path, &what));
-    }
+    let changes = changes(db).map_err(unreadable)?;
     dir.sync().map_err(|cause| dir::unusable(path, cause))?;
     if marker.is_none() {
         dir.set_instance_id(&id)?;
@@ -141,6 +132,36 @@ fn begin(dir: &DataDir, db: &Db, ledger: &Ledger) -> Result<Began> {
         schema,
         epoch: text(EPOCH_KEY)?.map_or_else(Epoch::default, |said| Epoch::read(&said)),
     })
+}
+
+/// The number of the last change.
+fn changes(db: &Db) -> ::sled::Result<u64> {
+    let said = db.get(CHANGES_KEY)?;
+    let said = said.and_then(|changes| str::from_utf8(&changes).ok()?.parse().ok());
+    Ok(said.unwrap_or(0))
+}
+
+/// Why this is not all that was written here, as far as that shows.
+pub(super) fn doubt(dir: &DataDir, db: &Db, ledger: &Ledger) -> Option<Error> {
+    let found = || -> ::sled::Result<Option<String>> {
+        let id = db.get(INSTANCE_KEY)?;
+        let id = id.map(|id| String::from_utf8_lossy(&id).into_owned());
+        match (dir.instance_id().ok().flatten(), id) {
+            (Some(marker), Some(id)) if marker != id => {
+                return Ok(Some("its database is another installation's".to_owned()));
+            }
+            (Some(_), None) => return Ok(Some("its database is empty, and was not".to_owned())),
+            _ => {}
+        }
+        match ledger.read().saturating_sub(changes(db)?) {
+            0 => find_loss(db),
+            gone => Ok(Some(format!("its last changes are gone, {gone} of them"))),
+        }
+    };
+    match found() {
+        Ok(what) => what.map(|what| dir::damaged(dir.path(), &what)),
+        Err(cause) => Some(dir::damaged(dir.path(), &cause.to_string())),
+    }
 }
 
 /// The marker comes last: where it is, there is something to lose.
